@@ -1,0 +1,82 @@
+# Every target is one line of shell; what needs more is a Go program or test.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+GO ?= go
+LINT_VERSION := v2.12.2
+BENCHSTAT_VERSION := v0.0.0-20251112180420-cfbd823f7301
+# executions, not seconds: a deadline that falls into an execution fails the run
+FUZZTIME ?= 50000x
+BENCHCOUNT ?= 10
+SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
+
+.PHONY: check fmt lint test race fuzz bench perf build run generate soak-crash soak-flip soak-disk
+
+## check: format, lint, test (the default)
+check: fmt lint test
+
+## fmt: format all Go files
+fmt: bin/golangci-lint
+	bin/golangci-lint fmt ./...
+
+## lint: the linters of .golangci.yml
+lint: bin/golangci-lint
+	bin/golangci-lint run ./...
+
+## test: every test; needs nothing but Go
+test:
+	$(GO) test ./...
+
+## race: the short tests under the race detector (needs a C compiler)
+race:
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+## fuzz: every FuzzXxx for FUZZTIME executions each
+fuzz:
+	@for f in $$(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/func //'); do $(GO) test -run '^$$' -fuzz "^$${f##*:}$$" -fuzztime $(FUZZTIME) "$$(dirname "$${f%%:*}")"; done
+
+## bench: all benchmarks BENCHCOUNT times, kept in bench/results/bench.txt, and their medians
+bench: bin/benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) -timeout 120m ./... | tee bench/results/bench.txt && bin/benchstat bench/results/bench.txt
+
+PERF := $(GO) test -run '^$$' -timeout 60m ./placement -bench
+PERFOUT := bench/results/placement.txt
+
+## perf: the figures of docs/performance.md, kept in bench/results/placement.txt
+perf:
+	$(PERF) 'Hot|Roofline' -benchtime 500000x -count 3 | tee $(PERFOUT)
+	$(PERF) 'Wide|Unlimited' -count 5 | tee -a $(PERFOUT)
+	$(PERF) 'Memory' -benchtime 1x -count 3 | tee -a $(PERFOUT)
+	$(PERF) 'DurableOne' -benchtime 3000x -count 5 | tee -a $(PERFOUT)
+	$(PERF) 'DurableClaims' -benchtime 10x -count 5 | tee -a $(PERFOUT)
+	$(PERF) 'Open/1' -benchtime 1x -count 3 | tee -a $(PERFOUT)
+	$(GO) run ./internal/perftable docs/performance.md <$(PERFOUT)
+
+## build: bin/kilonova
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/kilonova ./cmd/kilonova
+
+## run: replay the OpenB trace; report on the terminal, plot and data in out/ (ONCE=1: the same)
+run: build
+	bin/kilonova bench trace --trace openb --out out
+
+## generate: files that are made from other files
+generate:
+	$(GO) generate ./...
+
+## soak-crash: kill a committing process a hundred times
+soak-crash:
+	$(SOAK) -run 'Crash' ./store/... ./placement/... 2>&1 | tee bench/results/$@.txt
+
+## soak-flip: flip one byte at each of a thousand offsets of every store file
+soak-flip:
+	$(SOAK) -run 'Flip' ./store/... ./placement/... 2>&1 | tee bench/results/$@.txt
+
+## soak-disk: fill the disk between two commits (root, for a small tmpfs)
+soak-disk:
+	$(SOAK) -run 'Disk' ./store/... ./placement/... 2>&1 | tee bench/results/$@.txt
+
+bin/golangci-lint:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+bin/benchstat:
+	GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)

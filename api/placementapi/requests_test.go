@@ -1,0 +1,584 @@
+//go:build integration
+
+package placementapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kilonova-cloud/kilonova/placement"
+)
+
+// TestDifferentialRequests sends random requests, right and wrong ones, of
+// every route and version to OpenStack Placement and to ours, and compares
+// status, body and the headers that clients read. Both begin empty, and a
+// seed ends at the first difference, as their states may differ from then on.
+func TestDifferentialRequests(t *testing.T) {
+	reference := os.Getenv("KILONOVA_REFERENCE_URL")
+	if reference == "" {
+		t.Skip("KILONOVA_REFERENCE_URL is not set")
+	}
+	seed, worlds, steps := uint64(1), 10, 300
+	for name, value := range map[string]*int{"KILONOVA_WORLDS": &worlds, "KILONOVA_STEPS": &steps} {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+			*value = n
+		}
+	}
+	if s, err := strconv.ParseUint(os.Getenv("KILONOVA_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	counts := map[string]int{}
+	for w := range uint64(worlds) {
+		d := newDiff(t, reference, seed+w)
+		for _, c := range d.clients {
+			_, _ = c.AllTraits(t.Context())
+		}
+		q := &requests{diff: d, counts: counts}
+		q.prepare()
+		for range steps {
+			if !q.step() {
+				break
+			}
+		}
+		q.cleanUp()
+	}
+	t.Logf("%d worlds from seed %d: %v", worlds, seed, counts)
+}
+
+// requests is one random dialogue with both servers.
+type requests struct {
+	*diff
+	counts map[string]int
+	log    []string // the changes so far
+}
+
+// exchange is a request.
+type exchange struct {
+	method, path, version string
+	header                http.Header
+	body                  string
+}
+
+func (x exchange) String() string {
+	return fmt.Sprintf("%s %s [%s] %v %s", x.method, x.path, x.version, x.header, x.body)
+}
+
+// told is what is compared of an answer.
+type told struct {
+	Status int
+	Header map[string]string
+	Body   string
+}
+
+func (q *requests) pick(list ...string) string { return list[q.rng.IntN(len(list))] }
+
+func (q *requests) chance(one int) bool { return q.rng.IntN(one) == 0 }
+
+func (q *requests) uuid(kind string) string {
+	return fmt.Sprintf("%s%07x-0000-4000-8000-00000000000%d", kind, q.seed, q.rng.IntN(6))
+}
+
+// prepare makes the custom names that other requests use.
+func (q *requests) prepare() {
+	for _, name := range []string{"CUSTOM_T1", "CUSTOM_T2"} {
+		q.do(exchange{method: "PUT", path: "/traits/" + name, version: "placement 1.39"})
+	}
+	q.do(exchange{method: "PUT", path: "/resource_classes/CUSTOM_A", version: "placement 1.39"})
+	for n := range 4 {
+		uuid := fmt.Sprintf("a%07x-0000-4000-8000-00000000000%d", q.seed, n)
+		q.do(exchange{method: "POST", path: "/resource_providers", version: "placement 1.39", body: fmt.Sprintf(`{"name": "p%d", "uuid": "%s"}`, n, uuid)})
+		q.do(exchange{method: "PUT", path: "/resource_providers/" + uuid + "/inventories", version: "placement 1.39",
+			body: `{"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 16}, "DISK_GB": {"total": 20}, "CUSTOM_A": {"total": 8}}}`})
+	}
+}
+
+// existing is mostly a provider that exists: a write of allocations on others
+// leaves a consumer behind in OpenStack Placement.
+func (q *requests) existing() string {
+	if list, err := q.clients[0].Providers(q.t.Context(), placement.ProviderFilter{}); err == nil && len(list) > 0 && !q.chance(60) {
+		return list[q.rng.IntN(len(list))].UUID.String()
+	}
+	return q.uuid("a")
+}
+
+// cleanUp removes what newDiff does not.
+func (q *requests) cleanUp() {
+	q.empty(q.clients[1])
+	for _, list := range []string{"/traits?name=startswith:CUSTOM_", "/resource_classes"} {
+		text, _ := q.send(q.theirs, exchange{method: "GET", path: list, version: "placement 1.39"})
+		for _, name := range regexp.MustCompile(`"(CUSTOM_[A-Z0-9_]+)"`).FindAllStringSubmatch(text.Body, -1) {
+			_, _ = q.send(q.theirs, exchange{method: "DELETE", path: strings.SplitN(list, "?", 2)[0] + "/" + name[1], version: "placement 1.39"})
+		}
+	}
+}
+
+// step makes one request and reports whether both sides agree.
+func (q *requests) step() bool {
+	return q.do(q.random())
+}
+
+func (q *requests) do(x exchange) bool {
+	q.t.Helper()
+	theirs, err := q.send(q.theirs, x)
+	if err != nil {
+		q.t.Fatalf("seed %d: %v: %v", q.seed, x, err)
+	}
+	ours, err := q.send("", x)
+	if err != nil {
+		q.t.Fatalf("seed %d: %v: %v", q.seed, x, err)
+	}
+	if x.method != "GET" {
+		q.log = append(q.log, x.String())
+	}
+	if theirs.Status == http.StatusInternalServerError {
+		q.counts["excused: 500"]++
+		return ours.Status < 500 && ours.Status >= 400 // ours may have done it
+	}
+	if strings.Contains(theirs.Body, "expected 0 but got") || strings.Contains(ours.Body, "expected null but got") && theirs.Status == http.StatusNoContent { // a refused write left it
+		q.counts["excused: a consumer without allocations"]++
+		return false
+	}
+	ours, theirs = q.excuse(x, ours, theirs)
+	if x.method == http.MethodPut && theirs.Status == http.StatusOK && strings.Contains(ours.Body, `name is \\\"\\\"`) {
+		q.counts["excused: an empty name"]++
+		return false
+	}
+	if x.method == http.MethodPut && strings.Count(x.path, "/") == 2 { // theirs has none when nothing changed
+		delete(ours.Header, "Last-Modified")
+		delete(theirs.Header, "Last-Modified")
+	}
+	if x.path == "/reshaper" && theirs.Status == http.StatusNoContent && strings.Contains(ours.Body, "capacity is") {
+		q.counts["excused: reshape to a negative capacity"]++
+		return false
+	}
+	if ours.Status == theirs.Status && ours.Body == theirs.Body && maps.Equal(ours.Header, theirs.Header) {
+		q.counts[fmt.Sprint(ours.Status)]++
+		return true
+	}
+	q.counts["different"]++
+	q.t.Errorf("seed %d, after %d changes: %v\n  ours   %d %v\n         %s\n  theirs %d %v\n         %s", q.seed, len(q.log), x,
+		ours.Status, ours.Header, ours.Body, theirs.Status, theirs.Header, theirs.Body)
+	return false
+}
+
+var (
+	schemaText   = regexp.MustCompile(`(?s)\\n*\s*Failed validating.*`)
+	versionText  = regexp.MustCompile(`(invalid version string: [^;"]*);[^"]*`)
+	invalidText  = regexp.MustCompile(`(Inventory for ')[A-Z_, ]*' on resource provider '[^']*' invalid`)
+	hugeText     = regexp.MustCompile(`but got [0-9]e\+30|but got 9223372036854775807`)
+	whichText    = regexp.MustCompile(`(Unable to allocate inventory: )[^"]*`)
+	firstText    = regexp.MustCompile(`(Invalid inventory for '|No such trait )[A-Z0-9_, ]*`)
+	databaseText = regexp.MustCompile(`(Update conflict: |Malformed JSON: )[^"]*`)
+	times        = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?`)
+)
+
+// excuse takes away what docs/compat.md says differs.
+func (q *requests) excuse(x exchange, ours, theirs told) (told, told) {
+	for _, a := range []*told{&ours, &theirs} {
+		a.Body = schemaText.ReplaceAllString(a.Body, "...")
+		a.Body = versionText.ReplaceAllString(a.Body, "$1")
+		a.Body = hugeText.ReplaceAllString(a.Body, "but got much")
+		a.Body = whichText.ReplaceAllString(a.Body, "$1")
+		a.Body = firstText.ReplaceAllString(a.Body, "$1")
+		a.Body = databaseText.ReplaceAllString(a.Body, "$1")
+		a.Body = invalidText.ReplaceAllString(a.Body, "$1")
+		if a.Status == http.StatusBadRequest && strings.Contains(a.Body, "JSON does not validate") {
+			// which of several faults is named first is chance
+			a.Body = "JSON does not validate"
+		}
+		if a.Status == http.StatusBadRequest && strings.Contains(a.Body, "Invalid query string parameters") {
+			a.Body = "Invalid query string parameters"
+		}
+	}
+	_ = x
+	return ours, theirs
+}
+
+func (q *requests) send(base string, x exchange) (told, error) {
+	r, err := http.NewRequestWithContext(q.t.Context(), x.method, base+x.path, strings.NewReader(x.body))
+	if err != nil {
+		return told{}, err
+	}
+	if x.body == "" {
+		r.Body, r.ContentLength = http.NoBody, 0
+	} else {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("X-Auth-Token", "admin")
+	r.Header["Idempotency-Key"] = nil
+	if x.version != "" {
+		r.Header.Set("Openstack-Api-Version", x.version)
+	}
+	for k, v := range x.header {
+		r.Header[k] = v
+	}
+	var resp *http.Response
+	if base == "" {
+		w := httptest.NewRecorder()
+		q.ours.ServeHTTP(w, r)
+		resp = w.Result()
+	} else if resp, err = http.DefaultClient.Do(r); err != nil {
+		return told{}, err
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return told{}, err
+	}
+	return told{resp.StatusCode, readHeaders(resp.Header), readBody(text)}, nil
+}
+
+// readHeaders keeps what clients read, without what is chance.
+func readHeaders(h http.Header) map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{"Openstack-Api-Version", "Vary", "Cache-Control", "Allow", "Content-Type"} {
+		if v := h.Get(name); v != "" {
+			parts := strings.Split(strings.ToLower(v), ",")
+			for i := range parts {
+				parts[i] = strings.TrimSpace(parts[i])
+			}
+			slices.Sort(parts)
+			out[name] = strings.Join(parts, ", ")
+		}
+	}
+	if v := h.Get("Location"); v != "" {
+		if u, err := url.Parse(v); err == nil {
+			out["Location"] = u.Path
+		}
+	}
+	if h.Get("Last-Modified") != "" {
+		out["Last-Modified"] = "set"
+	}
+	return out
+}
+
+var anyRequestID = regexp.MustCompile(`"request_id": ?"[^"]*"`)
+
+func readBody(text []byte) string {
+	text = anyRequestID.ReplaceAll(text, []byte(`"request_id":""`))
+	text = times.ReplaceAll(text, []byte("T"))
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return string(text)
+	}
+	return canonical(numbers(v))
+}
+
+// numbers makes 1 and 1.0 the same.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		f, _ := v.Float64()
+		return f
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	case []any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	}
+	return v
+}
+
+// random makes a request: mostly a sensible one, with a fault now and then.
+func (q *requests) random() exchange {
+	x := exchange{header: http.Header{}, version: fmt.Sprint("placement 1.", []int{39, 39, 39, 38, 37, 36, 34, 30, 29, 28, 27, 26, 24, 23, 20, 19, 17, 14, 12, 11, 8, 7, 6, 4, 1, 0}[q.rng.IntN(26)])}
+	minor, _ := strconv.Atoi(strings.TrimPrefix(x.version, "placement 1."))
+	var body any
+	rp := q.uuid("a")
+	switch q.rng.IntN(26) {
+	case 0, 1, 2:
+		x.method, x.path = "POST", "/resource_providers"
+		b := map[string]any{"name": "p" + rp[len(rp)-1:], "uuid": rp}
+		if minor >= 14 && q.chance(2) {
+			b["parent_provider_uuid"] = q.uuid("a")
+		}
+		body = b
+	case 3:
+		x.method, x.path = "PUT", "/resource_providers/"+rp
+		b := map[string]any{"name": q.pick("p0", "p1", "q0", "p"+rp[len(rp)-1:])}
+		if minor >= 14 && q.chance(2) {
+			b["parent_provider_uuid"] = q.uuid("a")
+			if q.chance(3) {
+				b["parent_provider_uuid"] = nil
+			}
+		}
+		body = b
+	case 4:
+		x.method, x.path = "DELETE", "/resource_providers/"+rp
+	case 5:
+		x.method, x.path = "GET", "/resource_providers/"+rp+q.pick("", "", "/inventories", "/inventories/VCPU", "/usages", "/aggregates", "/traits", "/allocations")
+	case 6, 7, 8:
+		x.method, x.path = "PUT", "/resource_providers/"+rp+"/inventories"
+		inv := map[string]any{}
+		for range q.rng.IntN(4) {
+			inv[q.pick("VCPU", "MEMORY_MB", "DISK_GB", "CUSTOM_A")] = q.inventory()
+		}
+		body = map[string]any{"inventories": inv, "resource_provider_generation": q.generation(rp)}
+	case 9:
+		x.method, x.path = q.pick("PUT", "DELETE"), "/resource_providers/"+rp+"/inventories/"+q.pick("VCPU", "DISK_GB", "CUSTOM_A", "CUSTOM_NONE")
+		if x.method == "PUT" {
+			b := q.inventory()
+			b["resource_provider_generation"] = q.generation(rp)
+			body = b
+		}
+	case 10:
+		x.method, x.path = "POST", "/resource_providers/"+rp+"/inventories"
+		b := q.inventory()
+		b["resource_class"] = q.pick("VCPU", "DISK_GB", "CUSTOM_A", "CUSTOM_NONE")
+		body = b
+	case 11:
+		x.method, x.path = "PUT", "/resource_providers/"+rp+"/aggregates"
+		list := []any{}
+		for range q.rng.IntN(3) {
+			list = append(list, q.uuid("e"))
+		}
+		list = dedupe(list)
+		if body = list; minor >= 19 {
+			body = map[string]any{"aggregates": list, "resource_provider_generation": q.generation(rp)}
+		}
+	case 12:
+		x.method, x.path = q.pick("PUT", "PUT", "DELETE"), "/resource_providers/"+rp+"/traits"
+		if x.method == "PUT" {
+			list := []any{}
+			for range q.rng.IntN(3) {
+				list = append(list, q.pick("CUSTOM_T1", "CUSTOM_T2", "HW_CPU_X86_AVX2", "CUSTOM_NONE"))
+			}
+			body = map[string]any{"traits": dedupe(list), "resource_provider_generation": q.generation(rp)}
+		}
+	case 13, 14, 15:
+		consumer := q.uuid("c")
+		x.method, x.path = "PUT", "/allocations/"+consumer
+		body = q.allocations(consumer, minor)
+	case 16:
+		x.method, x.path = "POST", "/allocations"
+		b := map[string]any{}
+		for range 1 + q.rng.IntN(2) {
+			consumer := q.uuid("c")
+			b[consumer] = q.allocations(consumer, max(12, minor))
+		}
+		body = b
+	case 17:
+		x.method, x.path = q.pick("GET", "GET", "DELETE"), "/allocations/"+q.uuid("c")
+	case 18:
+		x.method, x.path = "GET", "/usages?"+q.pick("project_id=p", "project_id=p&user_id=u", "user_id=u", "project_id=none", "project_id=p&consumer_type="+q.pick("INSTANCE", "all", "unknown"))
+	case 19:
+		x.method, x.path = q.pick("GET", "PUT", "DELETE"), "/traits/"+q.pick("CUSTOM_T1", "CUSTOM_T3", "HW_CPU_X86_AVX2", "NONE", "custom_x", "CUSTOM_"+strings.Repeat("A", 250))
+	case 20:
+		x.method, x.path = q.pick("GET", "PUT", "DELETE"), "/resource_classes/"+q.pick("CUSTOM_A", "CUSTOM_B", "VCPU", "NONE", "custom_x")
+		if x.method == "PUT" && minor < 7 {
+			body = map[string]any{"name": q.pick("CUSTOM_B", "CUSTOM_C", "CUSTOM_A")}
+		}
+	case 21:
+		x.method, x.path = "POST", "/resource_classes"
+		body = map[string]any{"name": q.pick("CUSTOM_B", "CUSTOM_C", "CUSTOM_A", "bad")}
+	case 22:
+		x.method, x.path = "GET", "/resource_providers?"+q.providersQuery()
+	case 23:
+		x.method, x.path = "GET", q.pick("/traits?name=in:CUSTOM_T1,CUSTOM_T2", "/traits?name=startswith:CUSTOM_", "/traits?associated=true&name=startswith:CUSTOM", "/traits?associated=maybe", "/traits?name=x", "/traits?colour=red", "/resource_classes", "/", "/nothing", "/resource_providers/")
+	case 24:
+		x.method, x.path = "POST", "/reshaper"
+		inv := map[string]any{}
+		for range 1 + q.rng.IntN(2) {
+			u := q.uuid("a")
+			inv[u] = map[string]any{"resource_provider_generation": q.generation(u), "inventories": map[string]any{q.pick("VCPU", "DISK_GB"): q.inventory()}}
+		}
+		alloc := map[string]any{}
+		if q.chance(2) {
+			consumer := q.uuid("c")
+			alloc[consumer] = q.allocations(consumer, max(30, minor))
+		}
+		body = map[string]any{"inventories": inv, "allocations": alloc}
+	default:
+		x.method = q.pick("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS")
+		x.path = q.pick("/resource_providers/"+rp+"/inventories", "/allocations", "/allocation_candidates", "/usages", "/reshaper", "/resource_providers/"+rp, "/traits", "/resource_classes/CUSTOM_A")
+		if x.method == "PUT" || x.method == "POST" {
+			body = map[string]any{}
+		}
+	}
+	if body != nil {
+		if q.chance(6) {
+			body = q.spoil(body)
+		}
+		if m, is := body.(map[string]any); is && x.method == "POST" && x.path == "/resource_providers" && m["uuid"] == nil {
+			m["uuid"] = rp // or else each side makes its own
+		}
+		text, _ := json.Marshal(body)
+		x.body = string(text)
+	}
+	q.odd(&x)
+	return x
+}
+
+// odd changes headers now and then.
+func (q *requests) odd(x *exchange) {
+	if !q.chance(15) {
+		return
+	}
+	switch q.rng.IntN(5) {
+	case 0:
+		x.version = q.pick("placement 1.40", "placement 2.0", "compute 2.1", "placement abc", "placement latest", "", "placement")
+	case 1:
+		x.header["Accept"] = []string{q.pick("text/plain", "application/json", "*/*", "text/html, application/json", "")}
+	case 2:
+		if x.body != "" {
+			x.header["Content-Type"] = []string{q.pick("text/plain", "application/json; charset=utf-8", "application/x-www-form-urlencoded")}
+		}
+	case 3:
+		if x.body != "" {
+			x.body = q.pick("{", "[]", `"text"`, "null", "{}", "1")
+		}
+	default:
+		x.path = strings.Replace(x.path, "-4000-", "4000", 1)
+	}
+}
+
+// generation is the present one of a provider, or another now and then.
+func (q *requests) generation(rp string) any {
+	if q.chance(6) {
+		return q.rng.IntN(4)
+	}
+	answer, err := q.send("", exchange{method: "GET", path: "/resource_providers/" + rp, version: "placement 1.39"})
+	var p struct {
+		Generation int `json:"generation"`
+	}
+	if err != nil || json.Unmarshal([]byte(answer.Body), &p) != nil {
+		return 0
+	}
+	return p.Generation
+}
+
+func (q *requests) inventory() map[string]any {
+	inv := map[string]any{"total": 1 + q.rng.IntN(20)}
+	for key, value := range map[string]any{
+		"reserved": q.rng.IntN(4), "min_unit": 1 + q.rng.IntN(2), "max_unit": 1 + q.rng.IntN(20), "step_size": 1 + q.rng.IntN(2),
+		"allocation_ratio": []any{1, 1.5, 16.0, 0.5, 0}[q.rng.IntN(5)],
+	} {
+		if q.chance(3) {
+			inv[key] = value
+		}
+	}
+	return inv
+}
+
+func (q *requests) allocations(consumer string, minor int) map[string]any {
+	resources := func() map[string]any {
+		return map[string]any{"resources": map[string]any{q.pick("VCPU", "DISK_GB", "CUSTOM_A"): 1 + q.rng.IntN(4)}}
+	}
+	b := map[string]any{}
+	if minor >= 12 {
+		list := map[string]any{}
+		for range q.rng.IntN(3) {
+			list[q.existing()] = resources()
+		}
+		b["allocations"] = list
+	} else {
+		list := []any{}
+		for range 1 + q.rng.IntN(2) {
+			r := resources()
+			r["resource_provider"] = map[string]any{"uuid": q.existing()}
+			list = append(list, r)
+		}
+		b["allocations"] = list
+	}
+	if minor >= 8 {
+		b["project_id"], b["user_id"] = q.pick("p", "p2"), q.pick("u", "u2")
+	}
+	if minor >= 28 {
+		b["consumer_generation"] = q.consumerGeneration(consumer)
+	}
+	if minor >= 38 {
+		b["consumer_type"] = q.pick("INSTANCE", "MIGRATION", "unknown")
+	}
+	return b
+}
+
+func (q *requests) consumerGeneration(consumer string) any {
+	if q.chance(8) {
+		return []any{nil, 0, 1, 2}[q.rng.IntN(4)]
+	}
+	answer, err := q.send("", exchange{method: "GET", path: "/allocations/" + consumer, version: "placement 1.28"})
+	var c struct {
+		Generation *int `json:"consumer_generation"`
+	}
+	if err != nil || json.Unmarshal([]byte(answer.Body), &c) != nil || c.Generation == nil {
+		return nil
+	}
+	return *c.Generation
+}
+
+func (q *requests) providersQuery() string {
+	v := url.Values{}
+	for range 1 + q.rng.IntN(2) {
+		switch q.rng.IntN(7) {
+		case 0:
+			v.Set("name", q.pick("p0", "p1", "none", ""))
+		case 1:
+			v.Set("uuid", q.pick(q.uuid("a"), "bad"))
+		case 2:
+			v.Add("member_of", q.pick(q.uuid("e"), "in:"+q.uuid("e")+","+q.uuid("e"), "!"+q.uuid("e"), "!in:"+q.uuid("e"), "bad", ""))
+		case 3:
+			v.Add("resources", q.pick("VCPU:1", "VCPU:2,DISK_GB:1", "VCPU:0", "VCPU", "NONE:1", "CUSTOM_A:1", ""))
+		case 4:
+			v.Set("in_tree", q.uuid("a"))
+		case 5:
+			v.Add("required", q.pick("CUSTOM_T1", "!CUSTOM_T1", "CUSTOM_T1,!CUSTOM_T2", "in:CUSTOM_T1,CUSTOM_T2", "CUSTOM_NONE", "", "!"))
+		default:
+			v.Set("colour", "red")
+		}
+	}
+	return v.Encode()
+}
+
+// spoil makes one thing in a body wrong.
+func (q *requests) spoil(body any) any {
+	odd := func() any {
+		return []any{nil, "", "x", -1, 0, 1.5, true, []any{}, map[string]any{}, json.Number("2147483648"), json.Number("1e30"), strings.Repeat("y", 300)}[q.rng.IntN(12)]
+	}
+	m, is := body.(map[string]any)
+	if !is || len(m) == 0 {
+		return odd()
+	}
+	key := slices.Sorted(maps.Keys(m))[q.rng.IntN(len(m))]
+	out := maps.Clone(m)
+	switch q.rng.IntN(4) {
+	case 0:
+		delete(out, key)
+	case 1:
+		out["extra"] = odd()
+	case 2:
+		out[key] = q.spoil(m[key])
+	default:
+		out[key] = odd()
+	}
+	return out
+}
+
+func dedupe(list []any) []any {
+	var out []any
+	for _, v := range list {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	if out == nil {
+		return []any{}
+	}
+	return out
+}

@@ -1,0 +1,33 @@
+// Package bench replays workload traces against a placement engine and
+// measures what comes of it: how much of the cluster is used, how fast tasks
+// are placed.
+//
+// [ReplayGPU] places the tasks of a GPU cluster in the order of the trace,
+// [ReplayVMs] places virtual machines that come and go on as many hosts as
+// they need. Both ask the engine for allocation candidates, take one by a
+// [Policy], and claim it. They keep a mirror of what is free, check every
+// claim and every refusal against it, and compare it with the engine's usages
+// at the end: a report exists only for answers that were right.
+//
+// # Policies
+//
+//   - first-fit: the engine's first candidate. Among virtual machine hosts that
+//     is the lowest number.
+//   - best-fit: the node that the claim leaves fullest. What is left of it is
+//     the sum, over its resources, of the share of its own total that stays
+//     free, in millionths. Within a node, the GPUs with the least milli left.
+//   - worst-fit: the opposite of best-fit.
+//   - random: a node drawn evenly from those with room, and there the engine's
+//     first candidate.
+//
+// Candidates that rank equal are taken in the engine's order, so a replay
+// depends on nothing but its configuration.
+//
+//	engine, err := placement.Open(ctx, placement.Config{Now: time.Now})
+//	nodes, err := trace.OpenBNodes()
+//	tasks, err := trace.OpenBTasks("default")
+//	report, err := bench.ReplayGPU(ctx, engine, bench.GPUConfig{Nodes: nodes, Tasks: tasks, Now: time.Now})
+//
+// A replay starts with an engine that holds nothing. It is not for concurrent
+// use, as each claim depends on the one before it.
+package bench

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kilonova-cloud/kilonova/bench"
+	"github.com/kilonova-cloud/kilonova/bench/trace"
+	"github.com/kilonova-cloud/kilonova/placement"
+)
+
+// traceFlags are the flags of bench trace.
+type traceFlags struct {
+	trace, variant, policy, store, nodes, out, format string
+	vmFile, hostShape                                 string
+	seed                                              uint64
+	inflation                                         float64
+}
+
+func newTrace() *cobra.Command {
+	var f traceFlags
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Replay a workload trace on the placement engine",
+		Long: `Places the tasks of a trace on a cluster, one after the other, and reports how
+much of the cluster is used and how fast it went.
+
+  --trace openb     the tasks of a real GPU cluster, part of this binary
+  --trace FILE      tasks from a CSV file in the same columns; --nodes FILE for the cluster
+  --trace vm        virtual machines that come and go, from --vm-file on hosts of --host-shape
+
+Files may be compressed with gzip.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			policy, err := f.check(cmd)
+			if err != nil {
+				return err
+			}
+			return failed(f.replay(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), policy))
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.trace, "trace", "openb", "openb, a file of tasks, or vm")
+	fs.StringVar(&f.variant, "variant", "default", "task list of openb: "+strings.Join(trace.Variants(), ", "))
+	fs.StringVar(&f.policy, "policy", bench.FirstFit.String(), "choice among candidates: "+strings.Join(bench.Policies(), ", "))
+	fs.Uint64Var(&f.seed, "seed", 42, "of the policy random and of --inflation")
+	fs.Float64Var(&f.inflation, "inflation", 0, "draw tasks with replacement until the GPUs requested are this share of the cluster's, as 1.3 (default: each task once, in order)")
+	fs.StringVar(&f.store, "store", "memory", "where claims are kept: memory, badger")
+	fs.StringVar(&f.nodes, "nodes", "", "file of nodes (default: the nodes of openb)")
+	fs.StringVar(&f.out, "out", "", "directory for report.json, curve.csv, curve.svg, curve.png and the state of badger")
+	fs.StringVar(&f.vmFile, "vm-file", "", "file of virtual machines, with --trace vm")
+	fs.StringVar(&f.hostShape, "host-shape", "", "size of a host as VCPU:GIB, with --trace vm")
+	addFormat(cmd, &f.format)
+	return cmd
+}
+
+// check refuses wrong values, and flags that the form of the trace does not
+// have.
+func (f *traceFlags) check(cmd *cobra.Command) (bench.Policy, error) {
+	foreign := []string{"vm-file", "host-shape"}
+	switch f.trace {
+	case "vm":
+		foreign = []string{"variant", "inflation", "nodes"}
+	case "openb":
+	default:
+		foreign = append(foreign, "variant")
+	}
+	for _, name := range foreign {
+		if cmd.Flags().Changed(name) {
+			return 0, fmt.Errorf("--%s does not go with --trace %s", name, f.trace)
+		}
+	}
+	if cmd.Flags().Changed("inflation") && !(f.inflation > 0 && f.inflation <= bench.MaxInflation) {
+		return 0, fmt.Errorf("--inflation is %g, allowed is: above 0 and at most %d", f.inflation, bench.MaxInflation)
+	}
+	if f.trace == "vm" && f.vmFile == "" {
+		return 0, errors.New("--trace vm needs --vm-file")
+	}
+	policy, err := bench.ParsePolicy(f.policy)
+	if f.trace == "vm" && err == nil {
+		_, err = bench.ParseHostShape(f.hostShape)
+	}
+	return policy, errors.Join(err,
+		checkFormat(f.format),
+		oneOf("--store", f.store, []string{"memory", "badger"}),
+		oneOf("--variant", f.variant, trace.Variants()))
+}
+
+func (f *traceFlags) replay(ctx context.Context, stdout, stderr io.Writer, policy bench.Policy) (err error) {
+	engine, closeAll, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	progress, done := newProgress(stderr, "placing")
+	if f.trace == "vm" {
+		report, err := f.replayVMs(ctx, engine, policy, progress)
+		done()
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.write(stderr, report, nil), show(stdout, f.format, report, report.Rows()))
+	}
+	report, err := f.replayGPU(ctx, engine, policy, progress)
+	done()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.write(stderr, report, report), show(stdout, f.format, report, report.Rows()))
+}
+
+// open makes an empty engine on the chosen store, which lives in the out
+// directory or in a temporary one.
+func (f *traceFlags) open(ctx context.Context) (*placement.Engine, func() error, error) {
+	if f.out != "" {
+		if err := os.MkdirAll(f.out, 0o755); err != nil {
+			return nil, nil, fmt.Errorf("make --out: %w", err)
+		}
+	}
+	if f.store == "memory" {
+		e, err := placement.Open(ctx, placement.Config{Now: time.Now})
+		if err != nil {
+			return nil, nil, err
+		}
+		return e, e.Close, nil
+	}
+	if f.out == "" {
+		dir, err := os.MkdirTemp("", "kilonova-bench-")
+		if err != nil {
+			return nil, nil, fmt.Errorf("make a temporary directory: %w", err)
+		}
+		e, closeAll, err := openPlacement(ctx, dir, nil)
+		if err != nil {
+			return nil, nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		return e, func() error { return errors.Join(closeAll(), os.RemoveAll(dir)) }, nil
+	}
+	state := filepath.Join(f.out, "state")
+	if there, err := hasPlacement(state); err != nil || there {
+		return nil, nil, errors.Join(err, fmt.Errorf("--out is %q, allowed is: a directory without an earlier state in its folder state", f.out))
+	}
+	return openPlacement(ctx, state, nil)
+}
+
+func (f *traceFlags) replayGPU(ctx context.Context, e *placement.Engine, policy bench.Policy, progress func(int, int)) (*bench.GPUReport, error) {
+	cfg := bench.GPUConfig{
+		Trace: f.trace, Variant: f.variant, Store: f.store, Policy: policy, Seed: f.seed, Inflation: f.inflation,
+		Workers: workers, Now: time.Now, Progress: progress,
+	}
+	var errNodes, errTasks error
+	if f.nodes == "" {
+		cfg.Nodes, errNodes = trace.OpenBNodes()
+	} else {
+		cfg.Nodes, errNodes = readFile(f.nodes, trace.ReadNodes)
+	}
+	if f.trace == "openb" {
+		cfg.Tasks, errTasks = trace.OpenBTasks(f.variant)
+	} else {
+		cfg.Variant = ""
+		cfg.Tasks, errTasks = readFile(f.trace, trace.ReadTasks)
+	}
+	if err := errors.Join(errNodes, errTasks); err != nil {
+		return nil, err
+	}
+	return bench.ReplayGPU(ctx, e, cfg)
+}
+
+// workers is how many trees of the cluster are built at once: enough to share
+// the syncs of a durable store.
+const workers = 64
+
+func (f *traceFlags) replayVMs(ctx context.Context, e *placement.Engine, policy bench.Policy, progress func(int, int)) (*bench.VMReport, error) {
+	shape, errShape := bench.ParseHostShape(f.hostShape)
+	vms, errFile := readFile(f.vmFile, trace.ReadVMs)
+	if err := errors.Join(errShape, errFile); err != nil {
+		return nil, err
+	}
+	return bench.ReplayVMs(ctx, e, bench.VMConfig{
+		Store: f.store, VMs: vms, Host: shape, Policy: policy, Seed: f.seed, Now: time.Now, Progress: progress,
+	})
+}
+
+func readFile[T any](name string, read func(string, io.Reader) ([]T, error)) ([]T, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // was only read
+	return read(name, file)
+}

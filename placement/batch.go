@@ -1,0 +1,367 @@
+package placement
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/kilonova-cloud/kilonova/store"
+)
+
+// errConflict: the batch was not applied; plan anew.
+var errConflict = errors.New("conflict in the store")
+
+// A batch is a set of writes that become durable together.
+type batch struct {
+	id        store.BatchID
+	stamp     uint64
+	txs       []*tx
+	states    []batchState
+	use       []pendingUse
+	locks     []lockKey
+	consumers []uint64
+	pends     []uint32      // providers with a pend of this batch
+	kept      []store.Key   // classes and traits written again unchanged
+	full      bool          // no more fits one batch of the store
+	settled   bool          // err is known; done waits for earlier batches
+	done      chan struct{} // closed when settled
+	err       error         // read after done
+}
+
+type batchState struct {
+	provider uint32
+	uuid     UUID
+	expect   uint64
+}
+
+type pendingUse struct {
+	provider, class uint32
+	amount          int64
+}
+
+func (b *batch) finish(err error) {
+	b.err = err
+	close(b.done)
+}
+
+// worthwhile is how many writes must wait before a second batch is sent beside
+// one that is under way: a smaller one had better gather on.
+const worthwhile = 64
+
+// due reports whether the open batch should be sent now; plan is held.
+func (e *Engine) due() bool {
+	b, n := e.open, len(e.flying)
+	return b != nil && (n == 0 || n < e.inFlight && (b.full || len(b.txs) >= worthwhile))
+}
+
+// inAir returns the batch under way that has an ID, nil when there is none;
+// plan is held.
+func (e *Engine) inAir(id store.BatchID) *batch {
+	for _, b := range e.flying {
+		if b.id == id && !b.settled {
+			return b
+		}
+	}
+	return nil
+}
+
+// earlier returns the batch sent before b that is still under way, if any.
+func (e *Engine) earlier(b *batch) *batch {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	if k := slices.Index(e.flying, b); k > 0 {
+		return e.flying[k-1]
+	}
+	return nil
+}
+
+// land notes how b ended and finishes it after the batches before it: what
+// they hold is let go in the order in which it was taken. plan is held.
+func (e *Engine) land(b *batch, err error) {
+	b.settled, b.err = true, err
+	e.ahead.release(e.world, b)
+	for len(e.flying) > 0 && e.flying[0].settled {
+		first := e.flying[0]
+		e.flying = slices.Delete(e.flying, 0, 1)
+		e.ahead.settle(e.world, first)
+		first.finish(first.err)
+		if first.err != nil {
+			e.dropOpen()
+		}
+	}
+}
+
+// dropOpen has the writes of the open batch planned anew; plan is held.
+func (e *Engine) dropOpen() {
+	if b := e.open; b != nil {
+		e.open = nil
+		e.ahead.settle(e.world, b)
+		b.finish(errConflict)
+	}
+}
+
+// openBatch returns the batch that takes new writes; plan is held.
+func (e *Engine) openBatch() *batch {
+	if e.open == nil {
+		e.mu.Lock()
+		e.stamp++
+		stamp := e.stamp
+		e.mu.Unlock()
+		b := &batch{stamp: stamp, done: make(chan struct{})}
+		binary.LittleEndian.PutUint64(b.id[:8], e.ids.Uint64())
+		binary.LittleEndian.PutUint64(b.id[8:], e.ids.Uint64()|1)
+		e.open = b
+	}
+	return e.open
+}
+
+// crowded reports whether t has to wait for the open batch to go, because the
+// store cannot hold both in one batch. What is too large alone need not wait.
+func (e *Engine) crowded(t *tx) bool {
+	if e.limit == 0 || e.open == nil {
+		return false
+	}
+	size := t.size() + len(t.states)
+	packed := len(e.open.states)
+	for _, other := range e.open.txs {
+		packed += other.size()
+	}
+	full := size > 0 && size < e.limit && packed+size >= e.limit // one expectation is the store's own
+	e.open.full = e.open.full || full
+	return full
+}
+
+// size is how many records t changes at most, without those of existing
+// providers' states, which the writes of a batch share.
+func (t *tx) size() int {
+	n := len(t.consumers) + len(t.gone) + 3*len(t.defs) + len(t.parents) + 3*len(t.dropped) +
+		len(t.symbols) + len(t.guards) + len(t.attached)
+	for _, s := range t.states {
+		if s.i == none {
+			n++
+		}
+	}
+	return n
+}
+
+// records turns a batch into what the store takes; plan and mu are held for
+// reading. Every record that the writes relied on is expected at the version
+// that they saw.
+func (e *Engine) records(b *batch) store.Batch {
+	r := recorder{w: e.world, shared: e.cfg.Store.Limits().Shared, out: store.Batch{ID: b.id, Version: b.stamp}}
+	r.reserve(b)
+	for _, t := range b.txs {
+		r.add(t)
+	}
+	for _, s := range b.states {
+		key := store.Key{Kind: kindState, ID: r.nextID()}
+		r.expect(key, s.expect)
+		p := e.world.provider(s.provider).pend
+		r.put(key, r.close(encodeState(r.open(maxState), p.generation, p.updated)))
+	}
+	b.kept = r.kept
+	return r.out
+}
+
+type recorder struct {
+	w      *world
+	shared bool // other engines may want the same names and symbols
+	kept   []store.Key
+	out    store.Batch
+	ids    string // keys of the consumers that are put, then of the states, in order
+	slab   []byte // room for values
+}
+
+// reserve makes room for what most batches are made of: consumers and states.
+// One string holds their keys and one slab their values.
+func (r *recorder) reserve(b *batch) {
+	n, size := len(b.states), len(b.states)*maxState
+	for _, t := range b.txs {
+		n += len(t.consumers) + len(t.gone)
+		for k := range t.consumers {
+			size += r.w.consumerBytes(&t.consumers[k])
+		}
+	}
+	r.slab = make([]byte, 0, min(size, slabBytes)) // the store may keep it for long
+	r.out.Expect = make([]store.Expectation, 0, n)
+	r.out.Puts = make([]store.Put, 0, n)
+	ids := make([]byte, 0, 16*n)
+	for _, t := range b.txs {
+		for k := range t.consumers {
+			ids = append(ids, t.consumers[k].uuid[:]...)
+		}
+	}
+	for k := range b.states {
+		ids = append(ids, b.states[k].uuid[:]...)
+	}
+	r.ids = string(ids)
+}
+
+func (r *recorder) nextID() string {
+	id := r.ids[:16]
+	r.ids = r.ids[16:]
+	return id
+}
+
+// open returns an empty slice with room for size bytes, close keeps what was
+// written to it.
+func (r *recorder) open(size int) []byte {
+	if cap(r.slab)-len(r.slab) < size {
+		r.slab = make([]byte, 0, max(size, slabBytes))
+	}
+	at := len(r.slab)
+	return r.slab[at : at : at+size]
+}
+
+func (r *recorder) close(value []byte) []byte {
+	r.slab = r.slab[:len(r.slab)+len(value)]
+	return value[:len(value):len(value)]
+}
+
+const slabBytes = 32 << 10
+
+func (r *recorder) expect(key store.Key, version uint64) {
+	r.out.Expect = append(r.out.Expect, store.Expectation{Key: key, Version: version})
+}
+
+func (r *recorder) put(key store.Key, value []byte) {
+	r.out.Puts = append(r.out.Puts, store.Put{Key: key, Value: value})
+}
+
+func (r *recorder) drop(key store.Key) { r.out.Deletes = append(r.out.Deletes, key) }
+
+func (r *recorder) add(t *tx) {
+	for _, s := range t.symbols {
+		r.symbol(s)
+	}
+	for k := range t.defs {
+		r.definition(&t.defs[k])
+	}
+	for _, i := range t.parents {
+		def := r.w.definition(i)
+		r.definition(&def)
+	}
+	for _, i := range t.dropped {
+		p := r.w.provider(i)
+		r.rename(p.name, "", p.uuid)
+		for kind, version := range map[store.Kind]uint64{kindProvider: p.defVersion, kindState: p.version} {
+			key := store.Key{Kind: kind, ID: string(p.uuid[:])}
+			r.expect(key, version)
+			r.drop(key)
+		}
+	}
+	for k := range t.consumers {
+		r.consumer(&t.consumers[k])
+	}
+	for _, i := range t.gone {
+		c := r.w.consumers.at(i)
+		key := store.Key{Kind: kindConsumer, ID: string(c.uuid[:])}
+		r.expect(key, c.version)
+		r.drop(key)
+	}
+	for _, s := range t.states {
+		if s.i == none {
+			key := store.Key{Kind: kindState, ID: string(s.uuid[:])}
+			r.expect(key, 0)
+			r.put(key, encodeState(nil, s.bump, s.when(t.now)))
+		}
+	}
+	for _, g := range t.guards {
+		r.guard(g)
+	}
+	for _, a := range t.attached {
+		key := store.Key{Kind: kindAttachment, ID: a.Key}
+		if a.Value == nil {
+			r.drop(key)
+		} else {
+			r.put(key, append([]byte{recordFormat}, a.Value...))
+		}
+	}
+}
+
+func (r *recorder) symbol(s symbolChange) {
+	table := &r.w.classes
+	if s.trait {
+		table = &r.w.traits
+	}
+	key := store.Key{Kind: s.kindOf(), ID: s.name}
+	if s.remove {
+		r.expect(key, table.versions[table.ids[s.name]])
+		r.drop(key)
+		return
+	}
+	r.expect(key, 0)
+	r.put(key, []byte{recordFormat})
+}
+
+func (r *recorder) definition(def *providerRecord) {
+	key := store.Key{Kind: kindProvider, ID: string(def.uuid[:])}
+	r.expect(key, def.version)
+	r.put(key, r.w.encodeProvider(def))
+	if !r.shared {
+		return
+	}
+	var old providerRecord
+	if i, known := r.w.findProvider(def.uuid); known {
+		old = r.w.definition(i)
+	}
+	r.rename(old.name, def.name, def.uuid)
+	for _, ci := range def.inv {
+		if !slices.ContainsFunc(old.inv, func(o classInventory) bool { return o.class == ci.class }) {
+			r.keep(kindClass, &r.w.classes, ci.class)
+		}
+	}
+	for _, trait := range def.traits {
+		if !slices.Contains(old.traits, trait) {
+			r.keep(kindTrait, &r.w.traits, trait)
+		}
+	}
+}
+
+// keep writes a custom class or trait that comes into use again, so that its
+// removal elsewhere conflicts.
+func (r *recorder) keep(kind store.Kind, table *symtab, id uint32) {
+	key := store.Key{Kind: kind, ID: table.names[id]}
+	if id < table.standard || slices.Contains(r.kept, key) {
+		return
+	}
+	r.kept = append(r.kept, key)
+	r.expect(key, table.versions[id])
+	r.put(key, []byte{recordFormat})
+}
+
+// rename gives up one name and takes another, which nobody may have. A name
+// belongs to who may change the definition of its provider.
+func (r *recorder) rename(old, name string, owner UUID) {
+	if !r.shared || old == name {
+		return
+	}
+	if old != "" {
+		r.drop(store.Key{Kind: kindName, ID: old})
+	}
+	if name != "" {
+		key := store.Key{Kind: kindName, ID: name}
+		r.expect(key, 0)
+		r.put(key, encodeGuard(owner))
+	}
+}
+
+func (r *recorder) consumer(c *consumerRecord) {
+	key := store.Key{Kind: kindConsumer, ID: r.nextID()}
+	r.expect(key, c.before)
+	r.put(key, r.close(r.w.encodeConsumer(r.open(r.w.consumerBytes(c)), c)))
+}
+
+func (r *recorder) guard(g guardChange) {
+	key := store.Key{Kind: kindGuard, ID: g.key}
+	var version uint64
+	if present := r.w.guards[g.key]; present != nil {
+		version = present.version
+	}
+	r.expect(key, version)
+	if g.remove {
+		r.drop(key)
+	} else {
+		r.put(key, encodeGuard(g.bound))
+	}
+}

@@ -1,0 +1,249 @@
+package placement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kilonova-cloud/kilonova/store"
+	"github.com/kilonova-cloud/kilonova/store/intent"
+)
+
+// Config makes an engine. The zero value is an engine in memory only.
+type Config struct {
+	// Store keeps every accepted change before it is acknowledged; nil: memory
+	// only, everything is gone with the engine. The engine does not close it.
+	// What is larger than one batch of it is written as an intent.
+	Store store.Store
+	// Now gives creation and update times, and says when an intent of another
+	// engine is left behind; nil: it stays at 1970.
+	Now func() time.Time
+	// FeedSize is how many changes the feed remembers, 0: 65,536.
+	FeedSize int
+	// Seed makes hash tables hard to attack and record versions' batch IDs
+	// unique; 0: drawn at random. Answers do not depend on it.
+	Seed uint64
+	// Logger hears about trouble with the store; nil: nobody does.
+	Logger *slog.Logger
+}
+
+// Engine is a placement inventory. It is safe for concurrent use. Readers see
+// committed state only and never wait for the store.
+type Engine struct {
+	cfg      Config
+	limit    int // of records in one batch of the store; 0: none
+	inFlight int // batches under way at once
+	feed     *feed
+	txs      sync.Pool
+	scans    sync.Pool
+
+	mu     sync.RWMutex // guards world and stamp; writers hold it for microseconds
+	world  *world
+	closed error  // why a memory-only engine takes no more writes
+	stamp  uint64 // version of the latest batch seen; a Lamport clock
+
+	plan   sync.Mutex // guards what follows; taken before mu
+	ahead  *ahead     // nil: memory only
+	open   *batch     // takes new writes; nil: none waits
+	flying []*batch   // are being committed, in the order in which they were sealed
+	work   chan struct{}
+	failed error // the store or its feed is gone for good
+	ids    *rand.Rand
+
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+}
+
+// Open makes an engine and loads what its store holds. It returns
+// [store.ErrDamaged] or [store.ErrNewerFormat] when the records cannot be
+// trusted or read.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if cfg.FeedSize == 0 {
+		cfg.FeedSize = 1 << 16
+	}
+	if cfg.FeedSize < 0 {
+		return nil, badInput("FeedSize", cfg.FeedSize, "0 or more")
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Unix(0, 0) }
+	}
+	for cfg.Seed == 0 {
+		cfg.Seed = rand.Uint64() //nolint:forbidigo // an unpredictable seed is the point
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		cfg: cfg, feed: newFeed(cfg.FeedSize), world: newWorld(cfg.Seed),
+		work: make(chan struct{}, 1), ids: rand.New(rand.NewPCG(cfg.Seed, rand.Uint64())), //nolint:forbidigo // batch IDs are unique, not replayable
+		stop: func() {},
+	}
+	e.txs.New = func() any { return new(tx) }
+	e.scans.New = func() any { return new(scan) }
+	if cfg.Store == nil {
+		return e, nil
+	}
+	if l := cfg.Store.Limits(); l.Records > 0 || l.Bytes > 0 {
+		e.limit, e.cfg.Store = l.Records, intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
+	}
+	e.inFlight = max(1, e.cfg.Store.Limits().InFlight)
+	revision, err := e.load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load placement: %w", err)
+	}
+	e.ahead = newAhead()
+	e.start(revision) //nolint:contextcheck // the engine outlives the call that opens it
+	return e, nil
+}
+
+// Close stops the engine. Writes that are waiting end with [ErrClosed] or
+// [ErrUnknownOutcome]; the store stays open.
+func (e *Engine) Close() error {
+	e.stop()
+	e.stopped.Wait()
+	e.fail(ErrClosed)
+	return nil
+}
+
+// Err returns nil while the engine can accept writes, for readiness checks.
+func (e *Engine) Err() error {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	return e.failed
+}
+
+// write plans a change and returns when it is durable and visible.
+func (e *Engine) write(ctx context.Context, plan func(*tx) error) error {
+	if e.ahead == nil {
+		return e.writeMemory(plan)
+	}
+	for tries := 0; ; {
+		t, b, err := e.enqueue(plan)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return nil // nothing to change
+		}
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			if t == nil {
+				return ctx.Err() // was still waiting for its turn
+			}
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+		}
+		if t == nil {
+			continue // what it waited for is settled
+		}
+		if !errors.Is(b.err, errConflict) {
+			t.reset()
+			e.txs.Put(t)
+			return b.err
+		}
+		// Another writer came first, here or in another engine. Its change is
+		// in the feed, if not yet in the world.
+		if tries++; tries > 1 {
+			e.cfg.Logger.DebugContext(ctx, "write conflicts with another engine's, planning it anew", slog.Int("tries", tries))
+			if err := e.pause(ctx, tries); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// writeMemory plans and applies at once.
+func (e *Engine) writeMemory(plan func(*tx) error) error {
+	t, _ := e.txs.Get().(*tx)
+	e.mu.Lock()
+	t.w, t.now = e.world, e.cfg.Now().UnixNano()
+	err := e.closed
+	if err == nil {
+		err = plan(t)
+	}
+	if err == nil {
+		e.stamp++
+		e.world.apply(t, e.stamp, e.feed)
+	}
+	e.mu.Unlock()
+	t.reset()
+	e.txs.Put(t)
+	return err
+}
+
+// enqueue plans a change and puts it into the open batch, which it returns.
+// Without a tx, the batch is what the plan has to wait for.
+func (e *Engine) enqueue(plan func(*tx) error) (*tx, *batch, error) {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	if e.failed != nil {
+		return nil, nil, e.failed
+	}
+	t, _ := e.txs.Get().(*tx)
+	e.mu.RLock()
+	t.w, t.ahead, t.now = e.world, e.ahead, e.cfg.Now().UnixNano()
+	err := plan(t)
+	e.mu.RUnlock()
+	if err == nil && e.crowded(t) {
+		t.blocked, err = e.open, errBlocked
+		e.kick()
+	}
+	if err != nil || t.empty() {
+		b := t.blocked
+		t.reset()
+		e.txs.Put(t)
+		if errors.Is(err, errBlocked) {
+			return nil, b, nil
+		}
+		return nil, nil, err
+	}
+	b := e.openBatch()
+	e.ahead.take(t, b)
+	e.kick()
+	return t, b, nil
+}
+
+// kick wakes a commit loop when there is something to send; plan is held.
+func (e *Engine) kick() {
+	if !e.due() {
+		return
+	}
+	select {
+	case e.work <- struct{}{}:
+	default:
+	}
+}
+
+func (t *tx) empty() bool {
+	return len(t.consumers)+len(t.gone)+len(t.states)+len(t.defs)+len(t.dropped)+
+		len(t.symbols)+len(t.guards)+len(t.attached) == 0
+}
+
+// fail ends every write that waits, now and later.
+func (e *Engine) fail(err error) {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	if e.failed == nil {
+		e.failed = err
+		e.mu.Lock()
+		e.closed = err
+		e.mu.Unlock()
+	}
+	for _, b := range e.flying {
+		e.ahead.settle(e.world, b)
+		if b.settled {
+			b.finish(b.err)
+		} else {
+			b.finish(fmt.Errorf("%w: %w", ErrUnknownOutcome, err))
+		}
+	}
+	if e.open != nil {
+		e.ahead.settle(e.world, e.open)
+		e.open.finish(err)
+	}
+	e.open, e.flying = nil, nil
+}
