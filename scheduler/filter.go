@@ -2,8 +2,8 @@ package scheduler
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -102,12 +102,14 @@ type Windowed interface {
 // Reason says why a host does not pass. It is a small value, made without
 // allocating; the sentence is made when somebody reads it.
 type Reason struct {
-	// Why is a constant sentence. The verbs %h, %w and %t in it stand for
-	// Have, Want and Text. "": the host passes.
-	Why  string
-	Have float64
-	Want float64
-	Text string
+	// Why is a constant sentence. The verbs %h, %w, %t, %a and %o in it stand
+	// for Have, Want, Text, Asked and Of. "": the host passes.
+	Why   string
+	Have  float64 // what the host has, when it is a number
+	Want  float64 // what is asked for, when it is a number
+	Text  string  // what the host has, when it is a text
+	Asked string  // what is asked for, when it is a text
+	Of    string  // what is compared, such as the name of an extra spec
 }
 
 // Passes reports whether there is no reason.
@@ -124,11 +126,15 @@ func (r *Reason) String() string {
 		i++
 		switch r.Why[i] {
 		case 'h':
-			b = fmt.Append(b, r.Have)
+			b = strconv.AppendFloat(b, r.Have, 'f', -1, 64)
 		case 'w':
-			b = fmt.Append(b, r.Want)
+			b = strconv.AppendFloat(b, r.Want, 'f', -1, 64)
 		case 't':
 			b = append(b, r.Text...)
+		case 'a':
+			b = append(b, r.Asked...)
+		case 'o':
+			b = append(b, r.Of...)
 		default:
 			b = append(b, r.Why[i])
 		}

@@ -28,6 +28,7 @@ type HostState struct {
 
 	// What the host is.
 	TotalRAMMiB         int64
+	TotalDiskGiB        int64
 	DiskUsedMiB         int64
 	VCPUsTotal          int64
 	CPUAllocationRatio  float64

@@ -14,6 +14,7 @@ func TestReason(t *testing.T) {
 		{Reason{}, ""},
 		{Reason{Why: "plain 100%"}, "plain 100%"},
 		{Reason{Why: "%t has %h, asked for %w, 10 %%", Have: 1.5, Want: 20, Text: "RAM"}, "RAM has 1.5, asked for 20, 10 %"},
+		{Reason{Why: "%o is %a, the host has %t of %w", Text: "x", Asked: "y", Of: "z", Want: 7002000}, "z is y, the host has x of 7002000"},
 	} {
 		if got := c.reason.String(); got != c.want || c.reason.Passes() != (c.want == "") {
 			t.Errorf("%q, passes: %v; want %q", got, c.reason.Passes(), c.want)

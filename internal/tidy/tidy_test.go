@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/tidy":          {},
 	"internal/twin":          {"placement"},
 	"scheduler":              {},
-	"scheduler/filter":       {"scheduler"},
+	"scheduler/filter":       {"internal/pyvalue", "scheduler"},
 	"scheduler/weigh":        {"scheduler"},
 }
 

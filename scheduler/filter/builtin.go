@@ -16,6 +16,20 @@ type Constructor struct {
 func Builtin() []Constructor {
 	return []Constructor{
 		{"ComputeFilter", newCompute},
+		{"ComputeCapabilitiesFilter", newComputeCapabilities},
+		{"ImagePropertiesFilter", newImageProperties},
+		{"ServerGroupAntiAffinityFilter", newAntiAffinity},
+		{"ServerGroupAffinityFilter", newAffinity},
+		{"AggregateImagePropertiesIsolation", newAggregateImageProperties},
+		{"AggregateInstanceExtraSpecsFilter", newAggregateExtraSpecs},
+		{"AggregateIoOpsFilter", newAggregateIOOps},
+		{"AggregateMultiTenancyIsolation", newAggregateTenants},
+		{"AggregateNumInstancesFilter", newAggregateNumInstances},
+		{"AggregateTypeAffinityFilter", newAggregateType},
+		{"AllHostsFilter", newAllHosts},
+		{"IoOpsFilter", newIOOps},
+		{"IsolatedHostsFilter", newIsolatedHosts},
+		{"NumInstancesFilter", newNumInstances},
 	}
 }
 
