@@ -49,6 +49,10 @@ type HostState struct {
 	// the filters that understand them look inside. Empty: none.
 	NUMATopology json.RawMessage
 	PCIPools     json.RawMessage
+
+	// Topology is both of them as a [TopologyKeeper] reads them, with what
+	// instances took since; the core passes it on. nil: not read yet.
+	Topology any
 }
 
 // Instance is what is known of an instance on a host.
