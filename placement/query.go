@@ -174,6 +174,13 @@ func (q *query) aim() {
 	if w.nested.n > 0 || q.lone.empty {
 		q.aimDrive()
 	}
+	if !q.req.Anchor.IsZero() {
+		i, known := w.findProvider(q.req.Anchor)
+		if q.fixed, q.roots = true, append(q.roots[:0], i); !known {
+			q.nothing = true
+		}
+		return
+	}
 	for k := range q.groups {
 		if g := &q.groups[k]; g.inTree != none {
 			q.fix(g)

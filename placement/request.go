@@ -44,8 +44,11 @@ type CandidateRequest struct {
 	RootRequired  []string   // traits that the anchor root has
 	RootForbidden []string   // traits that the anchor root lacks
 	SameSubtree   [][]string // suffixes whose providers lie under one of them
-	Limit         int        // candidates at most; 0: all
-	Order         Order
+	// Anchor, when not zero, is the root of the only tree to look at, with the
+	// sharing providers that serve it. The API cannot ask this.
+	Anchor UUID
+	Limit  int // candidates at most; 0: all
+	Order  Order
 	// Random starts at a place drawn from Seed instead of the first tree.
 	Random bool
 	Seed   uint64

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/twin":          {"placement"},
 	"scheduler":              {},
 	"scheduler/filter":       {"internal/pyvalue", "scheduler"},
+	"scheduler/live":         {"placement", "scheduler"},
 	"scheduler/weigh":        {"scheduler"},
 }
 

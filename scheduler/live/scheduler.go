@@ -1,0 +1,76 @@
+package live
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kilonova-cloud/kilonova/placement"
+	"github.com/kilonova-cloud/kilonova/scheduler"
+)
+
+// Config makes a [Scheduler].
+type Config struct {
+	Engine *placement.Engine // required
+	// Hosts holds the records of hosts; nil: every tree of providers is a host
+	// of which nothing else is known.
+	Hosts    *Hosts
+	Filters  []scheduler.Filter
+	Weighers []scheduler.Weigher
+	// Scales says by the name of a weigher which raw score counts as 1 before
+	// its multiplier; absent: see [DefaultScale].
+	Scales map[string]float64
+	// Now tells filters the time; required when one of them reads it.
+	Now func() time.Time
+	// Seed decides among hosts with equal scores. Give schedulers that share
+	// an engine different ones: they keep out of each other's way.
+	Seed uint64
+}
+
+// Scheduler places requests. It is safe for concurrent use.
+type Scheduler struct {
+	cfg    Config
+	groups turns
+
+	mu        sync.Mutex // guards what follows; not held while the engine writes
+	view      *view
+	weighers  []weigher         // that do not look at the request
+	instances bool              // some of them look at instances
+	nobody    scheduler.Request // what they are given instead
+	inFlight  int               // claims that were sent and not answered
+	landed    chan struct{}
+	heard     []uint32 // hosts with more in use than is committed
+	scorer    scorer
+	stats     Stats
+}
+
+// Stats counts what a scheduler did.
+type Stats struct {
+	Claims int64 // writes that the engine took
+	Lost   int64 // writes that it refused because others were faster: decided in vain
+}
+
+// New makes a scheduler.
+func New(cfg Config) (*Scheduler, error) {
+	if cfg.Engine == nil {
+		return nil, &placement.InputError{Field: "Engine", Value: "nil", Allowed: "an engine"}
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Time{} }
+	}
+	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), groups: turns{waiting: map[string]*turn{}}}
+	s.nobody.Spec = &scheduler.RequestSpec{}
+	for _, w := range cfg.Weighers {
+		if hostAlone(w) {
+			own := newWeigher(w, cfg.Scales)
+			s.weighers, s.instances = append(s.weighers, own), s.instances || own.instances
+		}
+	}
+	return s, nil
+}
+
+// Stats returns what the scheduler did so far.
+func (s *Scheduler) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}

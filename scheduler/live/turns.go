@@ -1,0 +1,55 @@
+package live
+
+import (
+	"context"
+	"sync"
+)
+
+// turns lets requests of one server group go one after the other: at once,
+// all but one of them would lose the race for its guard.
+type turns struct {
+	mu      sync.Mutex
+	waiting map[string]*turn
+}
+
+type turn struct {
+	slot chan struct{}
+	n    int // that hold it or wait
+}
+
+// enter waits for the turn of key.
+func (t *turns) enter(ctx context.Context, key string) error {
+	t.mu.Lock()
+	own := t.waiting[key]
+	if own == nil {
+		own = &turn{slot: make(chan struct{}, 1)}
+		t.waiting[key] = own
+	}
+	own.n++
+	t.mu.Unlock()
+	select {
+	case own.slot <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		t.drop(key)
+		return ctx.Err()
+	}
+}
+
+// leave ends the turn.
+func (t *turns) leave(key string) {
+	t.mu.Lock()
+	<-t.waiting[key].slot
+	t.mu.Unlock()
+	t.drop(key)
+}
+
+func (t *turns) drop(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if own := t.waiting[key]; own.n == 1 {
+		delete(t.waiting, key)
+	} else {
+		own.n--
+	}
+}
