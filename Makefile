@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf build run generate soak-crash soak-flip soak-disk
+.PHONY: check fmt lint test race fuzz bench perf build run generate soak-crash soak-flip soak-disk soak-http
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -73,6 +73,10 @@ soak-flip:
 ## soak-disk: fill the disk between two commits (root, for a small tmpfs)
 soak-disk:
 	$(SOAK) -run 'Disk' ./store/... ./placement/... 2>&1 | tee bench/results/$@.txt
+
+## soak-http: kill the server under load, attack it, ask it for everything
+soak-http:
+	$(SOAK) -run 'TestServer|TestLastUnit|TestHostile|TestStream' ./cmd/kilonova ./api/placementapi 2>&1 | tee bench/results/$@.txt
 
 bin/golangci-lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

@@ -13,7 +13,7 @@ import (
 // short its text.
 const (
 	MaxDepth  = 64
-	MaxValues = 1 << 20
+	MaxValues = 1 << 19
 )
 
 // Parse reads one JSON document. The error says what is wrong and where.

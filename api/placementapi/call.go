@@ -22,7 +22,8 @@ const MaxBody = 10 << 20
 
 const (
 	largeBody   = 1 << 20  // a body of more bytes takes a place among few
-	largeAtOnce = 4        // how many
+	largeAtOnce = 4        // how many; they are parsed and worked on one by one
+	firstBuffer = 32 << 10 // for a body without a place that says it is longer
 	keepBuffer  = 64 << 10 // buffers that grew beyond are not kept
 )
 
@@ -43,6 +44,7 @@ type call struct {
 	status int
 	sent   int64
 	large  bool   // holds a place among those with a large body
+	alone  bool   // is the one with a large body that was read
 	in     []byte // body of the request
 	out    []byte // body of the answer
 
@@ -141,18 +143,20 @@ func (c *call) document(schema *jsonschema.Schema) (*jsonschema.Value, error) {
 func (c *call) readBody() error {
 	n := c.r.ContentLength
 	if n > MaxBody {
+		// a client that still writes when the connection ends never sees why
+		_, _ = io.CopyN(io.Discard, c.r.Body, min(n, 2*MaxBody))
 		return tooLarge()
 	}
-	if n < 0 || n > largeBody {
-		select {
-		case c.s.large <- struct{}{}:
-			c.large = true
-		case <-c.r.Context().Done():
-			return bad("The request ended before it was read.")
-		}
+	large := n < 0 || n > largeBody
+	if large && !c.take(c.s.large, &c.large) {
+		return bad("The request ended before it was read.")
 	}
-	if n >= 0 && int64(cap(c.in)) < n+1 {
-		c.in = make([]byte, 0, n+1)
+	first := n + 1
+	if !large {
+		first = min(first, firstBuffer)
+	}
+	if int64(cap(c.in)) < first {
+		c.in = make([]byte, 0, first)
 	}
 	body := http.MaxBytesReader(c.ResponseWriter, c.r.Body, MaxBody)
 	for {
@@ -162,7 +166,7 @@ func (c *call) readBody() error {
 		got, err := body.Read(c.in[len(c.in):cap(c.in)])
 		c.in = c.in[:len(c.in)+got]
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if limit := (*http.MaxBytesError)(nil); errors.As(err, &limit) {
 			return tooLarge()
@@ -171,6 +175,20 @@ func (c *call) readBody() error {
 			return bad("The body could not be read: " + err.Error())
 		}
 	}
+	if large && !c.take(c.s.alone, &c.alone) {
+		return bad("The request ended before it was answered.")
+	}
+	return nil
+}
+
+// take waits for a place, which finish gives back.
+func (c *call) take(places chan struct{}, have *bool) bool {
+	select {
+	case places <- struct{}{}:
+		*have = true
+	case <-c.r.Context().Done():
+	}
+	return *have
 }
 
 func tooLarge() *api.Error {

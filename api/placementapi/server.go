@@ -61,6 +61,7 @@ type Server struct {
 	handler http.Handler
 	calls   sync.Pool
 	large   chan struct{} // held by requests with a large body
+	alone   chan struct{} // held by the one of them that is worked on
 	order   classOrder
 }
 
@@ -91,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.IncompleteUser = defaultConsumerID
 	}
 	cfg.PathPrefix = strings.TrimRight(cfg.PathPrefix, "/")
-	s := &Server{cfg: cfg, engine: cfg.Engine, mux: http.NewServeMux(), large: make(chan struct{}, largeAtOnce), order: newClassOrder()}
+	s := &Server{cfg: cfg, engine: cfg.Engine, mux: http.NewServeMux(), large: make(chan struct{}, largeAtOnce), alone: make(chan struct{}, 1), order: newClassOrder()}
 	s.calls.New = func() any { return new(call) }
 	for pattern, methods := range routesByPattern() {
 		s.mux.Handle(pattern, &endpoint{pattern: pattern, methods: methods, allow: allowed(methods)})
@@ -121,6 +122,9 @@ func (s *Server) finish(ctx context.Context, c *call) {
 	}
 	if c.large {
 		<-s.large
+	}
+	if c.alone {
+		<-s.alone
 	}
 	took := s.cfg.Now().Sub(c.now)
 	if s.cfg.Observe != nil {
