@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -58,10 +57,6 @@ func (r *Request) MembersOn(h *HostState) int {
 	}
 	return n
 }
-
-// ErrCannotEvaluate is the kind of error that a filter or weigher returns for
-// input it can make no sense of. The whole request fails with it, as in Nova.
-var ErrCannotEvaluate = errors.New("cannot be evaluated")
 
 // Filter says which hosts can take a request. Filters are safe for concurrent
 // use and do not allocate when a host passes.

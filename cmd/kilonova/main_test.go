@@ -45,6 +45,10 @@ func TestUsage(t *testing.T) {
 		{"bench trace --trace /no/such/file", 1, "/no/such/file: no such file"},
 		{"manage placement verify", 2, `required flag(s) "state-dir" not set`},
 		{"manage placement verify --state-dir /no/such/dir", 1, `--state-dir is "/no/such/dir", allowed is:`},
+		{"schedule", 2, "at least one of the flags in the group [input batch] is required"},
+		{"schedule --batch --explain", 2, "none of the others can be"},
+		{"schedule --input x --format xml", 2, `--format is "xml", allowed are: table, text, json`},
+		{"schedule --input /no/such/file", 1, "/no/such/file: no such file"},
 		{"version more", 2, "unknown command"},
 	} {
 		code, stdout, stderr := call(t, strings.Fields(c.args)...)
@@ -56,7 +60,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	for _, cmd := range []string{"", "bench", "bench trace", "manage", "manage placement", "manage placement verify", "version"} {
+	for _, cmd := range []string{"", "bench", "bench trace", "manage", "manage placement", "manage placement verify", "schedule", "version"} {
 		code, stdout, stderr := call(t, append(strings.Fields(cmd), "--help")...)
 		if code != 0 || !strings.Contains(stdout, "Usage:") || stderr != "" {
 			t.Errorf("%s --help: exit %d, stdout %q, stderr %q", cmd, code, stdout, stderr)

@@ -47,6 +47,25 @@ func TestGetters(t *testing.T) {
 	}
 }
 
+func TestOver(t *testing.T) {
+	t.Parallel()
+	base, err := Read(file(t, "[s]\na = 1\nb = 2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := FromMap(map[string]any{"s.b": "3", "s.c": []any{"x", "y,z"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := over.Over(base)
+	if both.String("s", "a", "") != "1" || both.String("s", "b", "") != "3" || !slices.Equal(both.List("s", "c"), []string{"x", "y,z"}) {
+		t.Errorf("both say %v", both.entries)
+	}
+	if base.String("s", "b", "") != "2" || len(over.order) != 2 || len(both.Unknown("s")) != 0 || len(base.Unknown("s")) != 1 {
+		t.Error("a part has changed")
+	}
+}
+
 func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	c, err := Read(file(t, "[s]\nflag = maybe\nn = x\nm = -2\nkind = z\n"))

@@ -48,6 +48,22 @@ func FromMap(values map[string]any) (*Config, error) {
 	return c, nil
 }
 
+// Over returns a configuration in which c counts, and base where c says
+// nothing. Both stay as they are.
+func (c *Config) Over(base *Config) *Config {
+	both := &Config{entries: map[key]*entry{}}
+	for _, from := range []*Config{c, base} {
+		for _, k := range from.order {
+			if both.entries[k] == nil {
+				e := *from.entries[k]
+				both.entries[k] = &e
+				both.order = append(both.order, k)
+			}
+		}
+	}
+	return both
+}
+
 func scalar(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:

@@ -54,8 +54,10 @@ var mayImport = map[string][]string{
 	"internal/tidy":          {},
 	"internal/twin":          {"placement"},
 	"scheduler":              {},
+	"scheduler/document":     {"scheduler", "scheduler/imagemeta"},
 	"scheduler/filter":       {"internal/pyvalue", "scheduler"},
 	"scheduler/live":         {"placement", "scheduler"},
+	"scheduler/imagemeta":    {"internal/pyvalue"},
 	"scheduler/weigh":        {"scheduler"},
 }
 

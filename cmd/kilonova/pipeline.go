@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kilonova-cloud/kilonova/internal/oslocfg"
+	"github.com/kilonova-cloud/kilonova/scheduler"
+	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
+)
+
+// schedulerSections are the sections of nova.conf whose options the scheduler
+// all knows.
+var schedulerSections = []string{"scheduler", "filter_scheduler", "metrics"}
+
+// schedulerOptions reads the scheduler's options, and returns those that
+// nobody knows.
+func schedulerOptions(cfg *oslocfg.Config) (*scheduler.Options, []string, error) {
+	o := scheduler.ReadOptions(cfg)
+	cfg.Ignore("scheduler", "discover_hosts_in_cells_interval", "workers", "query_placement_for_routed_network_aggregates")
+	cfg.Ignore("filter_scheduler", "available_filters", "track_instance_changes")
+	return o, cfg.Unknown(schedulerSections...), cfg.Err()
+}
+
+// newPipeline makes what the options ask for.
+func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, error) {
+	filters, errFilters := filter.Choose(o)
+	weighers, errWeighers := weigh.Choose(o)
+	if err := errors.Join(errFilters, errWeighers); err != nil {
+		return nil, fmt.Errorf("configure the scheduler: %w", err)
+	}
+	return scheduler.NewPipeline(scheduler.PipelineConfig{
+		Filters: filters, Weighers: weighers,
+		HostSubsetSize: o.HostSubsetSize, ShuffleBest: o.ShuffleBestSameWeighedHosts, MaxAttempts: o.MaxAttempts,
+	})
+}
