@@ -23,32 +23,38 @@ import (
 	"github.com/kilonova-cloud/kilonova/placement"
 )
 
-// TestDifferential compares answers with those of OpenStack Placement at
-// KILONOVA_REFERENCE_URL (an empty one, with noauth2; what is in it is
-// deleted): random worlds, and random requests for candidates and providers,
-// as sets. KILONOVA_SEED and KILONOVA_WORLDS choose. Known faults of the
-// reference are excused and counted.
+// TestDifferential compares answers with those of OpenStack Placement, which
+// it empties. KILONOVA_SEED, KILONOVA_WORLDS and KILONOVA_STEPS choose. Known
+// faults of the reference are excused and counted.
 func TestDifferential(t *testing.T) {
-	reference := os.Getenv("KILONOVA_REFERENCE_URL")
-	if reference == "" {
-		t.Skip("KILONOVA_REFERENCE_URL is not set")
-	}
-	seed, worlds := uint64(1), 20
-	if s, err := strconv.ParseUint(os.Getenv("KILONOVA_SEED"), 10, 64); err == nil {
-		seed = s
-	}
-	if n, err := strconv.Atoi(os.Getenv("KILONOVA_WORLDS")); err == nil {
-		worlds = n
-	}
-	counts := map[string]int{}
-	for w := range uint64(worlds) {
-		d := newDiff(t, reference, seed+w)
-		d.build()
-		for range 60 {
-			counts[d.compare()]++
+	url := reference(t)
+	seed, worlds, steps := setting(t, "KILONOVA_SEED", 1), setting(t, "KILONOVA_WORLDS", 20), setting(t, "KILONOVA_STEPS", 300)
+	t.Run("candidates", func(t *testing.T) {
+		counts := map[string]int{}
+		for w := range worlds {
+			d := newDiff(t, url, uint64(seed+w))
+			d.build()
+			for range steps / 5 {
+				counts[d.compare()]++
+			}
 		}
+		t.Logf("%d worlds from seed %d: %v", worlds, seed, counts)
+	})
+	t.Run("requests", func(t *testing.T) { testRequests(t, url, seed, worlds, steps) })
+}
+
+// setting is a number from the environment.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
 	}
-	t.Logf("%d worlds from seed %d: %v", worlds, seed, counts)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, allowed is: a number from 1", name, text)
+	}
+	return n
 }
 
 type diff struct {
@@ -84,6 +90,7 @@ func newDiff(t *testing.T, reference string, seed uint64) *diff {
 		d.clients = append(d.clients, c)
 	}
 	d.empty(d.clients[1])
+	d.forgetNames()
 	return d
 }
 
