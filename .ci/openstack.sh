@@ -42,7 +42,7 @@ pids+=("$differential")
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # ready URL PID waits until URL answers 2xx or 3xx.
 ready() {
-  for _ in $(seq 600); do
+  for _ in $(seq 1800); do
     if curl -sf -o /dev/null --max-time 5 "$1"; then return; fi
     kill -0 "$2" 2>/dev/null || fail "the server of $1 ended"
     sleep 0.1

@@ -17,7 +17,7 @@ import (
 
 const (
 	referenceWSGI  = "/usr/bin/placement-api"
-	referenceStart = 2 * time.Minute
+	referenceStart = 5 * time.Minute
 )
 
 // reference returns the address of an OpenStack Placement with noauth2: that
