@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/kilonova-cloud/kilonova/bench/trace"
@@ -14,6 +15,7 @@ import (
 type cluster struct {
 	nodes       []node
 	total, free amounts
+	opened      int64 // number of nodes that have had a claim
 }
 
 // amounts are milli CPU, MiB and milli GPU.
@@ -23,13 +25,17 @@ type node struct {
 	model       string
 	total, free amounts
 	gpus        []int64 // free milli of each GPU
+	opened      int64   // rank by first claim, unopened before it
 }
+
+// unopened ranks behind every node with a claim.
+const unopened = math.MaxInt64
 
 func newCluster(nodes []trace.Node) *cluster {
 	c := &cluster{nodes: make([]node, len(nodes))}
 	for i, n := range nodes {
 		total := amounts{n.CPUMilli, n.MemoryMiB, int64(n.GPUs) * trace.GPUMilli}
-		c.nodes[i] = node{model: n.Model, total: total, free: total, gpus: slices.Repeat([]int64{trace.GPUMilli}, n.GPUs)}
+		c.nodes[i] = node{model: n.Model, total: total, free: total, opened: unopened, gpus: slices.Repeat([]int64{trace.GPUMilli}, n.GPUs)}
 		c.total.add(total)
 	}
 	c.free = c.total
@@ -166,16 +172,20 @@ func (n *node) fits(t *trace.Task) bool {
 	return room >= t.GPUs
 }
 
-// rank scores a candidate of a task by what it would leave free.
-func (c *cluster) rank(t *trace.Task, cand *placement.Candidate) (score, error) {
+// rank scores a candidate of a task: the node by the age of its first claim
+// or by what would stay free of it, its GPUs by what would stay free.
+func (c *cluster) rank(t *trace.Task, cand *placement.Candidate, byAge bool) (score, error) {
 	i, _ := position(cand.Root)
 	if i >= len(c.nodes) {
 		return score{}, fmt.Errorf("wrong answer: candidate in unknown tree %s", cand.Root)
 	}
 	n := &c.nodes[i]
-	s := score{node: share(n.free.cpu-t.CPUMilli, n.total.cpu) +
-		share(n.free.memory-t.MemoryMiB, n.total.memory) +
-		share(n.free.gpu-int64(t.GPUs)*t.GPUMilli, n.total.gpu)}
+	s := score{node: n.opened}
+	if !byAge {
+		s.node = share(n.free.cpu-t.CPUMilli, n.total.cpu) +
+			share(n.free.memory-t.MemoryMiB, n.total.memory) +
+			share(n.free.gpu-int64(t.GPUs)*t.GPUMilli, n.total.gpu)
+	}
 	for _, a := range cand.Allocations {
 		if _, member := position(a.Provider); member > 0 && member <= len(n.gpus) {
 			s.inside += n.gpus[member-1] - a.Amount
@@ -219,6 +229,10 @@ func (c *cluster) take(t *trace.Task, claimed []placement.Allocation) error {
 	}
 	if want := (amounts{t.CPUMilli, t.MemoryMiB, int64(t.GPUs) * t.GPUMilli}); got != want || gpus != t.GPUs {
 		return fmt.Errorf("wrong answer: task %s got %+v on %d GPUs, asked for %+v on %d", t.Name, got, gpus, want, t.GPUs)
+	}
+	if n.opened == unopened {
+		n.opened = c.opened
+		c.opened++
 	}
 	n.free.add(amounts{-got.cpu, -got.memory, -got.gpu})
 	c.free.add(amounts{-got.cpu, -got.memory, -got.gpu})

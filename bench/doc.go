@@ -19,6 +19,17 @@
 //   - worst-fit: the opposite of best-fit.
 //   - random: a node drawn evenly from those with room, and there the engine's
 //     first candidate.
+//   - fgd: fragmentation gradient descent: the node, and its GPU, on which the
+//     claim strands least, by [pack.Offers] with the mix of requests. For GPU
+//     clusters that is the mix of the trace, as in the paper; for virtual
+//     machines that of the arrivals so far. The node is found in the mirror,
+//     and the engine is asked for candidates on it.
+//   - host-age: the node that is occupied for longest, so that the younger ones
+//     run empty; a node without claims comes last. Within a node, the GPUs with
+//     the least milli left.
+//   - lifetime: the host whose last departure the virtual machine delays
+//     least, and of those the one that best-fit takes. Tasks of a GPU cluster
+//     have no lifetime: there it is best-fit.
 //
 // Candidates that rank equal are taken in the engine's order, so a replay
 // depends on nothing but its configuration.

@@ -89,7 +89,8 @@ func (f *fakeEngine) Candidates(_ context.Context, req placement.CandidateReques
 	return func(yield func(*placement.Candidate, error) bool) {
 		n := 0
 		for _, root := range f.order {
-			if !f.parent[root].IsZero() {
+			in := req.Groups[0].InTree
+			if !f.parent[root].IsZero() || !in.IsZero() && in != root {
 				continue
 			}
 			tree := slices.DeleteFunc(slices.Clone(f.order), func(u placement.UUID) bool { return u != root && f.parent[u] != root })

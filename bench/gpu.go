@@ -35,6 +35,7 @@ type gpuReplay struct {
 	cfg     GPUConfig
 	cluster *cluster
 	picker  picker
+	packer  *gpuPacker  // nil: the policy ranks the engine's candidates
 	task    *trace.Task // being placed
 	watch   stopwatch
 	asked   amounts
@@ -52,6 +53,11 @@ func ReplayGPU(ctx context.Context, engine Engine, cfg GPUConfig) (*GPUReport, e
 	}
 	r := &gpuReplay{engine: engine, cfg: cfg, cluster: newCluster(cfg.Nodes), watch: stopwatch{now: cfg.Now}}
 	r.picker = picker{policy: cfg.Policy, rng: rand.New(rand.NewPCG(cfg.Seed, 2)), rank: r.rank}
+	if cfg.Policy == FGD {
+		if r.packer, err = newGPUPacker(r.cluster, cfg.Tasks); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.cluster.build(ctx, engine, &cfg); err != nil {
 		return nil, fmt.Errorf("build the cluster: %w", err)
 	}
@@ -102,13 +108,21 @@ func draw(tasks []trace.Task, milli float64, rng *rand.Rand) []trace.Task {
 	return drawn
 }
 
-func (r *gpuReplay) rank(c *placement.Candidate) (score, error) { return r.cluster.rank(r.task, c) }
+func (r *gpuReplay) rank(c *placement.Candidate) (score, error) {
+	if r.packer != nil {
+		return r.packer.rank(r.task, c)
+	}
+	return r.cluster.rank(r.task, c, r.cfg.Policy == HostAge)
+}
 
 func (r *gpuReplay) place(ctx context.Context, i int, t *trace.Task) error {
 	r.task = t
 	req := request(t)
 	req.Limit = r.cfg.Policy.limit()
 	r.watch.start()
+	if r.packer != nil {
+		r.packer.narrow(&req, t)
+	}
 	claimed, err := r.picker.pick(r.engine.Candidates(ctx, req))
 	if err == nil && claimed != nil {
 		err = claim(ctx, r.engine, i, claimed)
@@ -123,6 +137,10 @@ func (r *gpuReplay) place(ctx context.Context, i int, t *trace.Task) error {
 	default:
 		r.report.Placed++
 		err = r.cluster.take(t, claimed)
+		if r.packer != nil && err == nil {
+			i, _ := position(claimed[0].Provider)
+			r.packer.changed(i)
+		}
 	}
 	r.asked.add(amounts{t.CPUMilli, t.MemoryMiB, int64(t.GPUs) * t.GPUMilli})
 	r.mark()

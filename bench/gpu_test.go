@@ -89,6 +89,11 @@ func TestReplayGPU(t *testing.T) {
 		{FirstFit, []string{"1/1", "1/1", "-", "2/1", "1"}, 2.0 / 3, 1.0 / 3, 1},
 		{BestFit, []string{"2/1", "2/1", "1/1/2", "-", "2"}, 1, 1, 1},
 		{WorstFit, []string{"1/1", "2/1", "-", "-", "1"}, 1.0 / 3, 1.0 / 3, 2},
+		// a hundred more tasks would fill every GPU, until e would take the CPU
+		// that the last GPU of node 1 needs
+		{FGD, []string{"1/1", "1/1", "-", "2/1", "2"}, 2.0 / 3, 1.0 / 3, 1},
+		{HostAge, []string{"1/1", "1/1", "-", "2/1", "1"}, 2.0 / 3, 1.0 / 3, 1},
+		{Lifetime, []string{"2/1", "2/1", "1/1/2", "-", "2"}, 1, 1, 1},
 	} {
 		for name, e := range engines(t) {
 			cfg := GPUConfig{Trace: "small", Variant: "v", Store: "memory", Nodes: smallCluster(), Tasks: smallTasks(), Policy: c.policy, Seed: 7, Now: clock()}
@@ -127,7 +132,7 @@ func TestReplayGPUTwins(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
 		nodes, tasks := randomTrace(rand.New(rand.NewPCG(seed, 0)))
-		for _, p := range []Policy{BestFit, WorstFit} {
+		for _, p := range []Policy{BestFit, WorstFit, FGD, Lifetime} {
 			var first []string
 			for name, e := range engines(t) {
 				cfg := GPUConfig{Nodes: nodes, Tasks: tasks, Policy: p, Seed: seed, Workers: 1, Now: clock()}

@@ -18,10 +18,15 @@ const (
 	BestFit
 	WorstFit
 	Random
+	FGD
+	HostAge
+	Lifetime
 )
 
 // Policies returns the names of all policies.
-func Policies() []string { return []string{"first-fit", "best-fit", "worst-fit", "random"} }
+func Policies() []string {
+	return []string{"first-fit", "best-fit", "worst-fit", "random", "fgd", "host-age", "lifetime"}
+}
 
 // ParsePolicy reads the name of a policy.
 func ParsePolicy(s string) (Policy, error) {
@@ -44,7 +49,8 @@ func (p Policy) limit() int {
 	return 0
 }
 
-// score is how much a claim would leave free: on the node, then on its GPUs.
+// score ranks a candidate: by its node, then by its GPUs. What it is made of
+// depends on the policy; only WorstFit prefers the highest.
 type score struct{ node, inside int64 }
 
 func (s score) less(t score) bool {
@@ -99,7 +105,7 @@ func (p *picker) better(c *placement.Candidate, s score) bool {
 		return true
 	}
 	switch p.policy {
-	case BestFit:
+	case BestFit, FGD, HostAge, Lifetime:
 		return s.less(p.best)
 	case WorstFit:
 		return p.best.less(s)

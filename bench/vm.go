@@ -58,15 +58,19 @@ type vmReplay struct {
 	empty  []int // hosts without virtual machines, the one emptied last at the end
 	leave  departures
 	picker picker
+	packer *vmPacker // nil: the policy ranks the engine's candidates
+	opened int64     // number of times that a host was opened
 	vm     *trace.VM // being placed
 	watch  stopwatch
 	sums   integrals
 }
 
-// vmHost is one host: what of it is free, and how many live on it.
+// vmHost is one host: what of it is free, and who lives on it.
 type vmHost struct {
-	free HostShape
-	vms  int
+	free   HostShape
+	vms    int
+	opened int64 // rank by the moment since when it is occupied
+	end    int64 // when the last one leaves, microseconds
 }
 
 // ReplayVMs replays arrivals and departures in the order of time on identical
@@ -109,6 +113,9 @@ func newVMReplay(engine Engine, cfg VMConfig) (*vmReplay, error) {
 	}
 	r := &vmReplay{engine: engine, cfg: cfg, watch: stopwatch{now: cfg.Now}, sums: integrals{host: cfg.Host}}
 	r.picker = picker{policy: cfg.Policy, rng: rand.New(rand.NewPCG(cfg.Seed, 2)), rank: r.rank}
+	if cfg.Policy == FGD {
+		r.packer = newVMPacker(cfg.Host)
+	}
 	return r, nil
 }
 
@@ -159,7 +166,11 @@ func (r *vmReplay) place(ctx context.Context, i int, vm *trace.VM) (int, error) 
 	r.vm = vm
 	r.watch.start()
 	defer r.watch.stop(true)
-	claimed, err := r.picker.pick(r.engine.Candidates(ctx, r.request(vm)))
+	req := r.request(vm)
+	if r.packer != nil {
+		r.packer.narrow(&req, r.hosts, vm)
+	}
+	claimed, err := r.picker.pick(r.engine.Candidates(ctx, req))
 	if err != nil {
 		return 0, err
 	}
@@ -190,15 +201,23 @@ func (r *vmReplay) request(vm *trace.VM) placement.CandidateRequest {
 	}
 }
 
-// rank scores a candidate by what it would leave free on its host.
+// rank scores a candidate by what it would leave free on its host, or as
+// the policy says.
 func (r *vmReplay) rank(c *placement.Candidate) (score, error) {
 	i, _ := position(c.Root)
 	if i >= len(r.hosts) {
 		return score{}, fmt.Errorf("wrong answer: candidate on unknown host %s", c.Root)
 	}
-	free := r.hosts[i].free
-	return score{node: share(free.CPUMilli-r.vm.CPUMilli, r.cfg.Host.CPUMilli) +
-		share(free.MemMilli-r.vm.MemMilli, r.cfg.Host.MemMilli)}, nil
+	h := &r.hosts[i]
+	left := share(h.free.CPUMilli-r.vm.CPUMilli, r.cfg.Host.CPUMilli) + share(h.free.MemMilli-r.vm.MemMilli, r.cfg.Host.MemMilli)
+	switch r.cfg.Policy {
+	case HostAge:
+		return score{node: h.opened}, nil
+	case Lifetime:
+		return score{node: max(0, r.vm.Arrival+r.vm.Lifetime-h.end), inside: left}, nil
+	default:
+		return score{node: left}, nil
+	}
 }
 
 // open marks an empty host as occupied, and makes one if there is none. That
@@ -252,9 +271,15 @@ func (r *vmReplay) take(vm *trace.VM, claimed []placement.Allocation) (int, erro
 	}
 	if h.vms == 0 {
 		r.sums.occupied++
+		r.opened++
+		h.opened, h.end = r.opened, vm.Arrival+vm.Lifetime
 	}
 	h.vms++
 	h.free = HostShape{h.free.CPUMilli - vm.CPUMilli, h.free.MemMilli - vm.MemMilli}
+	h.end = max(h.end, vm.Arrival+vm.Lifetime)
+	if r.packer != nil {
+		r.packer.changed(host, h)
+	}
 	return host, nil
 }
 
@@ -271,6 +296,9 @@ func (r *vmReplay) depart(ctx context.Context) error {
 	h := &r.hosts[d.host]
 	h.vms--
 	h.free = HostShape{h.free.CPUMilli + d.vm.CPUMilli, h.free.MemMilli + d.vm.MemMilli}
+	if r.packer != nil {
+		r.packer.changed(d.host, h)
+	}
 	if h.vms > 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kilonova-cloud/kilonova/bench/trace"
+	"github.com/kilonova-cloud/kilonova/scheduler/pack"
 )
 
 func vm(cpu, mem, at, lt int64) trace.VM {
@@ -51,20 +52,59 @@ func TestReopening(t *testing.T) {
 		vm(4, 1, 3, 90), // host 3, new
 	}
 	for name, e := range engines(t) {
-		r, err := newVMReplay(e, VMConfig{VMs: vms, Host: HostShape{4000, 8000}, Now: clock()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.createNames(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		for i := range vms {
-			if err := r.step(t.Context(), i, &vms[i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, want := places(t, e, 7)[3:], []string{"1", "2", "0", "3"}; !reflect.DeepEqual(got, want) {
+		if got, want := hosts(t, e, VMConfig{VMs: vms})[3:], []string{"1", "2", "0", "3"}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: hosts %v, want %v", name, got, want)
+		}
+	}
+}
+
+// hosts replays up to the last arrival and returns who went where.
+func hosts(t *testing.T, e testEngine, cfg VMConfig) []string {
+	t.Helper()
+	cfg.Host, cfg.Now = HostShape{4000, 8000}, clock()
+	r, err := newVMReplay(e, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.createNames(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range cfg.VMs {
+		if err := r.step(t.Context(), i, &cfg.VMs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return places(t, e, len(cfg.VMs))
+}
+
+// TestHostChoice holds where a policy puts the last machine.
+func TestHostChoice(t *testing.T) {
+	t.Parallel()
+	young := []trace.VM{
+		vm(4, 1, 0, 1),  // host 0
+		vm(2, 1, 0, 90), // host 1
+		vm(3, 1, 2, 90), // host 0 again, which makes it the younger one
+		vm(1, 1, 3, 90),
+	}
+	ends := []trace.VM{
+		vm(3, 1, 0, 50), // host 0
+		vm(2, 1, 0, 90), // host 1
+		vm(1, 1, 1, 85), // delays the end of host 0
+	}
+	for _, c := range []struct {
+		policy Policy
+		vms    []trace.VM
+		want   string
+	}{
+		{FirstFit, young, "0"},
+		{HostAge, young, "1"},
+		{BestFit, ends, "0"},
+		{Lifetime, ends, "1"},
+	} {
+		for name, e := range engines(t) {
+			if got := hosts(t, e, VMConfig{VMs: c.vms, Policy: c.policy}); got[len(got)-1] != c.want {
+				t.Errorf("%s, %v: hosts %v, want %s at the end", name, c.policy, got, c.want)
+			}
 		}
 	}
 }
@@ -89,7 +129,7 @@ func TestReplayVMsTwin(t *testing.T) {
 		for i := range vms {
 			vms[i] = vm(1+rng.Int64N(4), 1+rng.Int64N(8), rng.Int64N(50), 1+rng.Int64N(30))
 		}
-		policy := []Policy{FirstFit, BestFit, WorstFit}[seed%3]
+		policy := []Policy{FirstFit, BestFit, WorstFit, FGD}[seed%4]
 		want := simulate(vms, HostShape{8000, 12000}, policy)
 		for name, e := range engines(t) {
 			got, err := ReplayVMs(t.Context(), e, VMConfig{VMs: vms, Host: HostShape{8000, 12000}, Policy: policy, Now: clock()})
@@ -113,6 +153,7 @@ func simulate(vms []trace.VM, shape HostShape, policy Policy) simulated {
 	var out simulated
 	var hosts [][]trace.VM
 	var empty []int
+	var arrived []trace.VM
 	for now := int64(0); now < 100e6; now += 1e6 {
 		for _, i := range byArrival(vms) {
 			if h := remove(hosts, i, now); h >= 0 && len(hosts[h]) == 0 {
@@ -124,7 +165,11 @@ func simulate(vms []trace.VM, shape HostShape, policy Policy) simulated {
 				continue
 			}
 			v.Line = i + 1
+			arrived = append(arrived, v)
 			h := chooseHost(hosts, v, shape, policy)
+			if policy == FGD {
+				h = leastStranded(hosts, v, shape, arrived)
+			}
 			if h < 0 && len(empty) > 0 {
 				h, empty = empty[len(empty)-1], empty[:len(empty)-1]
 			} else if h < 0 {
@@ -199,6 +244,35 @@ func chooseHost(hosts [][]trace.VM, v trace.VM, shape HostShape, policy Policy) 
 		left := cpu*1_000_000/shape.CPUMilli + mem*1_000_000/shape.MemMilli
 		if best < 0 || policy == BestFit && left < bestLeft || policy == WorstFit && left > bestLeft {
 			best, bestLeft = h, left
+		}
+	}
+	return best
+}
+
+// leastStranded is the choice of FGD, without remembering anything.
+func leastStranded(hosts [][]trace.VM, v trace.VM, shape HostShape, arrived []trace.VM) int {
+	known := 0
+	for n := 16; n <= len(arrived); n *= 2 {
+		known = n
+	}
+	var mix pack.Mix
+	for _, a := range arrived[:known] {
+		mix.Add(pack.Demand{Need: [pack.Amounts]int64{a.CPUMilli, a.MemMilli}}, 1)
+	}
+	offers := pack.NewOffers(&mix, pack.OffersConfig{Weights: pack.Weights{Amounts: [pack.Amounts]float64{1 / float64(shape.CPUMilli), 1 / float64(shape.MemMilli)}}})
+	best, least := -1, 0.0
+	for h := range hosts {
+		free := [pack.Amounts]int64{shape.CPUMilli, shape.MemMilli}
+		for _, x := range hosts[h] {
+			free[0], free[1] = free[0]-x.CPUMilli, free[1]-x.MemMilli
+		}
+		if len(hosts[h]) == 0 || free[0] < v.CPUMilli || free[1] < v.MemMilli {
+			continue
+		}
+		before := offers.Stranded(&pack.Room{Free: free})
+		free[0], free[1] = free[0]-v.CPUMilli, free[1]-v.MemMilli
+		if rise := offers.Stranded(&pack.Room{Free: free}) - before; best < 0 || rise < least {
+			best, least = h, rise
 		}
 	}
 	return best

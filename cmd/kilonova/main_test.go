@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 		{"nova", 2, `unknown command "nova"`},
 		{"bench", 2, "kilonova bench needs a subcommand"},
 		{"bench trace --colour red", 2, "unknown flag: --colour"},
-		{"bench trace --policy best", 2, `policy is "best", allowed are: first-fit, best-fit, worst-fit, random`},
+		{"bench trace --policy best", 2, `policy is "best", allowed are: first-fit, best-fit, worst-fit, random, fgd, host-age, lifetime`},
 		{"bench trace --variant big", 2, `--variant is "big", allowed are: default, gpuspec33,`},
 		{"bench trace --store etcd", 2, `--store is "etcd", allowed are: memory, badger`},
 		{"bench trace --format xml", 2, `--format is "xml", allowed are: table, text, json`},

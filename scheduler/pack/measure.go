@@ -1,0 +1,131 @@
+package pack
+
+import "math/rand/v2"
+
+// Measure tells how much of a room will stay free, in the unit of its
+// weights. Measures are safe for concurrent use.
+type Measure interface {
+	Stranded(r *Room) float64
+}
+
+// Weights say what it costs to leave something free: a unit of each amount,
+// and a thousandth of a device.
+type Weights struct {
+	Amounts [Amounts]float64
+	Device  float64
+}
+
+// free is the weight of all that is free.
+func (w *Weights) free(r *Room) float64 {
+	sum := 0.0
+	for i, weight := range w.Amounts {
+		sum += weight * float64(max(0, r.Free[i]))
+	}
+	if w.Device != 0 {
+		for _, free := range r.Devices {
+			sum += w.Device * float64(free)
+		}
+	}
+	return sum
+}
+
+// counts reports whether the demand takes anything that has a weight.
+func (w *Weights) counts(d *Demand) bool {
+	for i, weight := range w.Amounts {
+		if weight != 0 && d.Need[i] > 0 {
+			return true
+		}
+	}
+	return w.Device != 0 && d.Devices > 0
+}
+
+// OffersConfig describes an [Offers].
+type OffersConfig struct {
+	Weights Weights
+	Futures int // how many are averaged; 0: 50
+	Length  int // requests that each future offers the host; 0: 100
+	Seed    uint64
+}
+
+// Offers is the measure that looks ahead: it offers the host requests drawn
+// from the mix, one after the other, lets it take what fits, each on the
+// fullest devices that will do, and averages what is free in the end over
+// several such futures. All rooms see the same futures.
+type Offers struct {
+	weights Weights
+	demands []Demand
+	futures [][]uint32 // indexes of demands
+}
+
+// NewOffers draws the futures. Demands of the mix that take nothing of what
+// has a weight are left out.
+func NewOffers(m *Mix, cfg OffersConfig) *Offers {
+	mix := m.only(cfg.Weights.counts)
+	o := &Offers{weights: cfg.Weights, demands: mix.demands}
+	if mix.total == 0 {
+		return o
+	}
+	if cfg.Futures == 0 {
+		cfg.Futures = 50
+	}
+	if cfg.Length == 0 {
+		cfg.Length = 100
+	}
+	rng := rand.New(rand.NewPCG(cfg.Seed, 3))
+	o.futures = make([][]uint32, cfg.Futures)
+	for k := range o.futures {
+		o.futures[k] = make([]uint32, cfg.Length)
+		for i := range o.futures[k] {
+			o.futures[k][i] = uint32(mix.at(rng.Int64N(mix.total)))
+		}
+	}
+	return o
+}
+
+// Stranded averages what the futures leave free.
+func (o *Offers) Stranded(r *Room) float64 {
+	if len(o.futures) == 0 || o.weights.free(r) == 0 {
+		return o.weights.free(r)
+	}
+	var devices [MaxDevices]int16
+	left := Room{Kind: r.Kind, Devices: devices[:len(r.Devices)]}
+	sum := 0.0
+	for _, future := range o.futures {
+		left.Free = r.Free
+		copy(left.Devices, r.Devices)
+		for _, i := range future {
+			if d := &o.demands[i]; left.Fits(d) {
+				left.take(d, left.tightest(d))
+			}
+		}
+		sum += o.weights.free(&left)
+	}
+	return sum / float64(len(o.futures))
+}
+
+// Fragments is the measure of the paper: what of the devices the next request
+// cannot use, averaged over the mix. All of a room is a fragment for a demand
+// that does not fit; devices with too little are for one that does. Only
+// devices count.
+//
+// Source: Weng et al., "Beware of Fragmentation", USENIX ATC 2023, section 3.
+type Fragments struct{ mix *Mix }
+
+// NewFragments makes the measure. The mix must not change afterwards.
+func NewFragments(m *Mix) *Fragments { return &Fragments{m} }
+
+// Stranded averages the fragments.
+func (f *Fragments) Stranded(r *Room) float64 {
+	sum := int64(0)
+	for i := range f.mix.demands {
+		d, fragment := &f.mix.demands[i], int64(0)
+		fits := d.Devices > 0 && r.Fits(d)
+		for _, free := range r.Devices {
+			if !fits || free < d.Share {
+				fragment += int64(free)
+			}
+		}
+		sum += f.mix.counts[i] * fragment
+	}
+	return float64(sum) / float64(max(1, f.mix.total))
+}

@@ -1,0 +1,51 @@
+package pack
+
+// Mix is how often which demand is asked for. The zero value is empty.
+type Mix struct {
+	demands []Demand
+	counts  []int64
+	total   int64
+	number  map[Demand]int
+}
+
+// Add counts n requests of a demand. n is at least 1.
+func (m *Mix) Add(d Demand, n int64) {
+	if m.number == nil {
+		m.number = map[Demand]int{}
+	}
+	i, known := m.number[d]
+	if !known {
+		i = len(m.demands)
+		m.number[d] = i
+		m.demands = append(m.demands, d)
+		m.counts = append(m.counts, 0)
+	}
+	m.counts[i] += n
+	m.total += n
+}
+
+// Total returns how many requests were counted.
+func (m *Mix) Total() int64 { return m.total }
+
+// only returns the demands for which keep is true.
+func (m *Mix) only(keep func(d *Demand) bool) *Mix {
+	var out Mix
+	for i := range m.demands {
+		if keep(&m.demands[i]) {
+			out.Add(m.demands[i], m.counts[i])
+		}
+	}
+	return &out
+}
+
+// at returns the demand of request number n, from 0 to Total()-1, counting
+// demand by demand.
+func (m *Mix) at(n int64) int {
+	for i, count := range m.counts {
+		if n < count {
+			return i
+		}
+		n -= count
+	}
+	return len(m.counts) - 1
+}
