@@ -18,6 +18,12 @@ func forced(spec *scheduler.RequestSpec) bool {
 	return len(spec.ForceHosts)+len(spec.ForceNodes) > 0 && len(spec.Hint(checkType)) == 0
 }
 
+// named reports whether the request allows few hosts, by name.
+func named(spec *scheduler.RequestSpec) bool {
+	to := spec.Destination
+	return len(spec.ForceHosts)+len(spec.ForceNodes) > 0 || to != nil && to.Host != nil
+}
+
 // demanded reports whether a host is one that the request's names allow.
 // Hosts are compared without case where they are ignored or forced, with case
 // where they are requested, as in Nova.

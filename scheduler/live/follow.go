@@ -17,6 +17,8 @@ type view struct {
 	free   []uint32
 	byUUID map[placement.UUID]uint32
 
+	pools uint64 // grows when something may have changed that trees share
+
 	log  []uint32 // ring of hosts that changed
 	next uint64   // number of the next entry; the first is 1
 
@@ -87,6 +89,9 @@ func (v *view) syncHosts() error {
 // touch notes that a host is to be read again before it is used.
 func (v *view) touch(uuid placement.UUID, defined bool) {
 	i, known := v.byUUID[uuid]
+	if !known || v.hosts == nil {
+		v.pools++
+	}
 	if !known {
 		if !defined {
 			return

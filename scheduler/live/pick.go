@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/kilonova-cloud/kilonova/placement"
@@ -11,79 +12,210 @@ import (
 // pick chooses a host for the present instance of the plan and says what to
 // allocate there.
 func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allocation, error) {
+	if err := s.follow(p); err != nil {
+		return 0, nil, err
+	}
 	clear(p.refused)
 	for {
-		best, found := s.scan(p)
+		host, found := s.best(p)
+		if !found && s.tired {
+			p.shape.alone = true
+			if err := s.follow(p); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
 		if !found {
 			return 0, nil, ErrNoValidHost
 		}
-		got, err := s.allocations(ctx, p.shape, s.view.at(best))
+		got, err := s.allocations(ctx, p.shape, s.view.rows[host])
 		if err != nil || got != nil {
-			return best, got, err
+			return host, got, err
 		}
-		p.refused[best] = struct{}{}
-	}
-}
-
-// scan looks at every host.
-func (s *Scheduler) scan(p *plan) (best uint32, found bool) {
-	bestScore := 0.0
-	for k := range s.view.rows {
-		i := uint32(k)
-		score, ok := s.judge(p, i)
-		if ok && (!found || score > bestScore) && s.admits(p, i) {
-			best, bestScore, found = i, score, true
+		p.refused[host] = struct{}{} // what its providers have does not go together
+		if p.shape.alone {
+			p.shape.park(host, math.MaxInt64)
+			p.shape.guessed = true
 		}
 	}
-	return best, found
 }
 
-// judge says whether a host can take the plan's shape, and its score.
-func (s *Scheduler) judge(p *plan, i uint32) (float64, bool) {
-	r := s.view.at(i)
-	sh := p.shape
-	if r.gone || sh.plain && r.flat && !r.fits(sh.need) {
-		return 0, false
+// best chooses among the few hosts that the request allows, or from the top
+// of the order.
+func (s *Scheduler) best(p *plan) (uint32, bool) {
+	s.choice, s.tired = choice{}, false
+	switch g := p.group; {
+	case p.forced || named(p.request.Spec):
+		for k := range s.view.rows {
+			s.consider(p, uint32(k))
+		}
+	case g != nil && g.policy == scheduler.Affinity && len(g.on) > 0:
+		for host := range g.on {
+			s.consider(p, host)
+		}
+	case len(p.shape.last) > 0:
+		s.walkTop(p, headSize)
+	case s.cfg.Subset > 1:
+		s.walkTop(p, s.cfg.Subset)
+	default:
+		return s.first(p)
 	}
-	if sh.instances {
-		s.view.readInstances(r)
-	}
-	if !p.forced && (!passes(&p.request, &r.state, sh.fixed) || !passes(&p.request, &r.state, sh.moving)) {
-		return 0, false
-	}
-	s.weigh(r)
-	more, ok := s.scorer.score(&p.request, &r.state, sh.scored)
-	return r.score + more, r.sane && ok
+	return s.choice.host, s.choice.found
 }
 
-// weigh scores a host by the weighers that look at nothing else.
-func (s *Scheduler) weigh(r *row) {
-	if r.weighed {
-		return
+// orderOf returns the rank that the plan's shape looks through.
+func (s *Scheduler) orderOf(p *plan) *rank {
+	if p.shape.alone {
+		return &p.shape.rank
 	}
-	if s.instances {
-		s.view.readInstances(r)
-	}
-	r.score, r.sane = s.scorer.score(&s.nobody, &r.state, s.weighers)
-	r.weighed = true
+	return &s.common.rank
 }
+
+// first returns the best host that is admitted.
+func (s *Scheduler) first(p *plan) (uint32, bool) {
+	for {
+		host, found := s.orderOf(p).best()
+		if !found {
+			return 0, false
+		}
+		switch s.consider(p, host) {
+		case admitted:
+			return host, true
+		case parkedAway: // the rank has another best one now
+			continue
+		case refused, unable:
+		}
+		s.walkTop(p, 1)
+		return s.choice.host, s.choice.found
+	}
+}
+
+// headSize is how many of the best hosts are asked what cannot be kept.
+const headSize = 16
+
+// walkTop considers the best hosts that are admitted, so many of them. When a
+// group has a say, its hosts are considered too, and do not count: at least
+// one of the others has no member.
+func (s *Scheduler) walkTop(p *plan, size int) {
+	if p.group != nil && len(p.shape.last) > 0 {
+		size += len(p.group.on)
+		for host := range p.group.on {
+			s.consider(p, host)
+		}
+	}
+	s.walk.start(s.orderOf(p))
+	for n, vain := 0, 0; n < size; {
+		host, more := s.walk.next()
+		if !more {
+			return
+		}
+		switch s.consider(p, host) {
+		case admitted:
+			n++
+		case parkedAway: // the rank changed
+			n = 0
+			s.walk.start(s.orderOf(p))
+		case unable:
+			if vain++; vain > patience && !p.shape.alone {
+				s.choice, s.tired = choice{}, true
+				return
+			}
+		case refused:
+		}
+	}
+}
+
+// patience is how many hosts a shape without a rank looks at in vain before
+// it gets one.
+const patience = 24
+
+// A choice is the best host so far.
+type choice struct {
+	champion
+	found bool
+}
+
+// consider makes a host the choice if it is admitted and better.
+func (s *Scheduler) consider(p *plan, i uint32) verdict {
+	r := s.view.rows[i]
+	c := s.orderOf(p).champion(i, nowhere)
+	switch {
+	case p.forced:
+		if p.shape.room(r) {
+			c.score = s.weigh(r)
+		}
+	case p.shape.alone:
+		c.score = p.shape.rank.scores[i]
+	case s.able(p, r):
+		c.score = s.weigh(r)
+	}
+	if c.score == nowhere {
+		return unable
+	}
+	v := s.admits(p, i)
+	if v != admitted {
+		return v
+	}
+	if len(p.shape.last) > 0 {
+		s.view.readInstances(r)
+		c.score += s.scorer.score(&p.request, &r.state, p.shape.last)
+	} else if s.cfg.Subset > 1 && p.group == nil && !p.forced {
+		c.score = 0 // equal: the seed decides, the same way again and again
+	}
+	if c.score != nowhere && (!s.choice.found || c.beats(&s.choice.champion)) {
+		s.choice = choice{c, true}
+	}
+	return v
+}
+
+// verdict is what is found out about a host when it is picked.
+type verdict uint8
+
+const (
+	admitted   verdict = iota
+	refused            // for this request
+	unable             // to take the shape
+	parkedAway         // for all of the shape, for some time: it left the rank
+)
 
 // admits asks what can only be asked when a host is picked.
-func (s *Scheduler) admits(p *plan, i uint32) bool {
-	r := s.view.at(i)
-	if _, refused := p.refused[i]; refused {
-		return false
-	}
-	if _, shunned := p.shunned[i]; shunned || !demanded(p.request.Spec, &r.state) || p.group != nil && !p.group.allows(i) {
-		return false
-	}
+func (s *Scheduler) admits(p *plan, i uint32) verdict {
+	r := s.view.rows[i]
 	if p.forced || len(p.shape.late) == 0 {
-		return true
+		return s.suitsRequest(p, i, r)
 	}
-	if p.group != nil {
+	if p.shape.lateInstances {
 		s.view.readInstances(r)
 	}
-	return passes(&p.request, &r.state, p.shape.late)
+	for _, f := range p.shape.late {
+		if reason, err := f.Pass(&p.request, &r.state); err == nil && reason.Passes() {
+			continue
+		}
+		window, ok := f.(scheduler.Windowed)
+		switch {
+		case !p.shape.alone:
+			return unable
+		case !ok:
+			return refused
+		}
+		until, now := int64(math.MaxInt64), p.request.Now.UnixNano()
+		if from, to := window.Window(&r.state); now < from && from <= to {
+			until = from
+		}
+		p.shape.park(i, until)
+		return parkedAway
+	}
+	return s.suitsRequest(p, i, r)
+}
+
+// suitsRequest asks what differs between requests of one shape.
+func (s *Scheduler) suitsRequest(p *plan, i uint32, r *row) verdict {
+	_, no := p.refused[i]
+	_, shunned := p.shunned[i]
+	if no || shunned || !demanded(p.request.Spec, &r.state) || p.group != nil && !p.group.allows(i) {
+		return refused
+	}
+	return admitted
 }
 
 func passes(r *scheduler.Request, h *scheduler.HostState, filters []scheduler.Filter) bool {
@@ -98,7 +230,7 @@ func passes(r *scheduler.Request, h *scheduler.HostState, filters []scheduler.Fi
 // allocations returns what an instance holds on a host, nil when it does not
 // fit after all.
 func (s *Scheduler) allocations(ctx context.Context, sh *shape, r *row) ([]placement.Allocation, error) {
-	if sh.bare && r.flat {
+	if sh.plain && r.flat {
 		list := make([]placement.Allocation, len(sh.need))
 		for k, n := range sh.need {
 			list[k] = placement.Allocation{Provider: r.uuid, Class: n.Class, Amount: n.Amount}

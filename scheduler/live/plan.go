@@ -158,9 +158,7 @@ func (s *Scheduler) prepare(p *plan) error {
 		spec = &own
 	}
 	p.request = scheduler.Request{Spec: spec, Now: s.cfg.Now()}
-	if p.shape == nil {
-		p.shape = s.shapeOf(p)
-	}
+	p.shape = s.shapeOf(p)
 	return nil
 }
 
@@ -280,6 +278,10 @@ func (s *Scheduler) settleDown(ctx context.Context, p *plan) (bool, error) {
 		if p.calmed++; p.calmed < 3 {
 			return true, nil
 		}
+	}
+	if sh := p.shape; sh.guessed && sh.pools != s.view.pools {
+		sh.seen = 0 // others share what changed: rank all hosts again
+		return true, nil
 	}
 	if s.inFlight == 0 {
 		return false, nil

@@ -23,7 +23,6 @@ type row struct {
 	defined uint64  // number of the latest one that is about more than usage
 	score   float64 // by weighers that do not look at the request; valid when weighed
 	weighed bool
-	sane    bool // all of them could tell
 }
 
 // stock is an inventory of a host, summed up over its tree.

@@ -21,6 +21,13 @@ type Config struct {
 	Scales map[string]float64
 	// Now tells filters the time; required when one of them reads it.
 	Now func() time.Time
+	// RankBytes bounds the memory of the ranks, which take about 12 bytes for
+	// each shape of request and host; the shape that was not used for the
+	// longest time is dropped. 0: 2 GiB.
+	RankBytes int64
+	// Subset is how many of the best hosts count as equal, 0: 1. As the seed
+	// decides among them, schedulers that share an engine stay apart.
+	Subset int
 	// Seed decides among hosts with equal scores. Give schedulers that share
 	// an engine different ones: they keep out of each other's way.
 	Seed uint64
@@ -39,14 +46,24 @@ type Scheduler struct {
 	inFlight  int               // claims that were sent and not answered
 	landed    chan struct{}
 	heard     []uint32 // hosts with more in use than is committed
+	common    order    // of all hosts, by the weighers that do not look at the request
+	shapes    map[string]*shape
+	keys      keyer
+	requests  uint64
+	walk      walk
+	choice    choice
+	tired     bool // the shape of the plan needs a rank of its own
 	scorer    scorer
 	stats     Stats
 }
 
 // Stats counts what a scheduler did.
 type Stats struct {
-	Claims int64 // writes that the engine took
-	Lost   int64 // writes that it refused because others were faster: decided in vain
+	Claims    int64 // writes that the engine took
+	Lost      int64 // writes that it refused because others were faster: decided in vain
+	Rebuilds  int64 // times that all hosts were ranked
+	Shapes    int   // that are ranked
+	RankBytes int64 // memory of the ranks
 }
 
 // New makes a scheduler.
@@ -57,7 +74,11 @@ func New(cfg Config) (*Scheduler, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Time{} }
 	}
-	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), groups: turns{waiting: map[string]*turn{}}}
+	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), shapes: map[string]*shape{}, groups: turns{waiting: map[string]*turn{}}}
+	if s.cfg.RankBytes == 0 {
+		s.cfg.RankBytes = 2 << 30
+	}
+	s.common.rank.seed = cfg.Seed
 	s.nobody.Spec = &scheduler.RequestSpec{}
 	for _, w := range cfg.Weighers {
 		if hostAlone(w) {
@@ -72,5 +93,10 @@ func New(cfg Config) (*Scheduler, error) {
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stats
+	out := s.stats
+	out.Shapes, out.RankBytes = len(s.shapes), s.common.rank.bytes()
+	for _, sh := range s.shapes {
+		out.RankBytes += sh.bytes()
+	}
+	return out
 }

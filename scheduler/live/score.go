@@ -45,6 +45,12 @@ func countsOnly(name string) bool {
 	}
 }
 
+// readsInstances reports whether a weigher or filter may look at the instances
+// of a host.
+func readsInstances(reads scheduler.Reads, name string) bool {
+	return (reads == 0 || reads.Has(scheduler.ReadsAllocations)) && !countsOnly(name)
+}
+
 // hostAlone reports whether a weigher's score depends on nothing but the host.
 func hostAlone(w scheduler.Weigher) bool {
 	return w.Reads() != 0 && w.Reads()&(scheduler.ReadsRequest|scheduler.ReadsGroup|scheduler.ReadsTime) == 0
@@ -67,7 +73,7 @@ func newWeigher(w scheduler.Weigher, scales map[string]float64) weigher {
 	if least, floored := w.Floor(); floored {
 		out.least = least
 	}
-	out.instances = w.Reads().Has(scheduler.ReadsAllocations) && !countsOnly(w.Name())
+	out.instances = readsInstances(w.Reads(), w.Name())
 	return out
 }
 
@@ -77,8 +83,8 @@ type scorer struct {
 	raw  [1]float64
 }
 
-// score returns the sum over the weighers; false when one cannot tell.
-func (s *scorer) score(r *scheduler.Request, h *scheduler.HostState, weighers []weigher) (float64, bool) {
+// score returns the sum over the weighers, nowhere when one cannot tell.
+func (s *scorer) score(r *scheduler.Request, h *scheduler.HostState, weighers []weigher) float64 {
 	sum := 0.0
 	s.host[0] = h
 	for k := range weighers {
@@ -88,9 +94,12 @@ func (s *scorer) score(r *scheduler.Request, h *scheduler.HostState, weighers []
 			continue
 		}
 		if err := w.Weigh(r, s.host[:], s.raw[:]); err != nil {
-			return 0, false
+			return nowhere
 		}
 		sum += multiplier * max(s.raw[0], w.least) / w.scale
 	}
-	return sum, !math.IsNaN(sum)
+	if math.IsNaN(sum) {
+		return nowhere
+	}
+	return sum
 }

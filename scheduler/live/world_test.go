@@ -20,9 +20,12 @@ import (
 
 var noon = time.Unix(1_700_000_000, 0)
 
+// id returns the UUID of number n of a kind, as random as real ones are.
 func id(kind byte, n int) placement.UUID {
-	u := placement.UUID{0: kind, 6: 0x40, 8: 0x80}
-	binary.BigEndian.PutUint64(u[8:], uint64(n)|1<<63)
+	rng := rand.NewPCG(uint64(kind), uint64(n))
+	var u placement.UUID
+	binary.BigEndian.PutUint64(u[:8], rng.Uint64())
+	binary.BigEndian.PutUint64(u[8:], rng.Uint64())
 	return u
 }
 

@@ -1,0 +1,107 @@
+package live_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kilonova-cloud/kilonova/placement"
+	"github.com/kilonova-cloud/kilonova/scheduler"
+	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/live"
+	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
+)
+
+// defaults reads no option: all are Nova's.
+type defaults struct{}
+
+func (defaults) Bool(_, _ string, def bool) bool             { return def }
+func (defaults) Int(_, _ string, def, _ int) int             { return def }
+func (defaults) Float(_, _ string, def, _ float64) float64   { return def }
+func (defaults) String(_, _, def string) string              { return def }
+func (defaults) Choice(_, _, def string, _ ...string) string { return def }
+func (defaults) List(_, _ string) []string                   { return nil }
+func (defaults) Multi(_, _ string) []string                  { return nil }
+
+// cluster makes big hosts and a scheduler with Nova's default filters and
+// weighers.
+func cluster(tb testing.TB, hosts int) (*world, *live.Scheduler) {
+	tb.Helper()
+	w := newWorld(tb, nil, 0)
+	var err error
+	o := scheduler.ReadOptions(defaults{})
+	w.cfg.Filters, err = filter.Choose(o)
+	require.NoError(tb, err)
+	w.cfg.Weighers, err = weigh.Choose(o)
+	require.NoError(tb, err)
+	for n := range hosts {
+		_, err := w.engine.CreateProvider(tb.Context(), placement.Provider{UUID: id('h', n), Name: fmt.Sprint("host", n)})
+		require.NoError(tb, err)
+		vcpu := placement.NewInventory(256)
+		vcpu.AllocationRatio = 16
+		_, err = w.engine.SetInventories(tb.Context(), id('h', n), map[string]placement.Inventory{
+			"VCPU": vcpu, "MEMORY_MB": placement.NewInventory(4 << 20), "DISK_GB": placement.NewInventory(1 << 20),
+		}, placement.AnyGeneration)
+		require.NoError(tb, err)
+		w.putRecord(tb, n, false)
+	}
+	return w, w.scheduler(tb, 1)
+}
+
+// BenchmarkSelectAndClaim places instances of many shapes in turn.
+func BenchmarkSelectAndClaim(b *testing.B) {
+	for _, hosts := range []int{1_000, 10_000, 100_000} {
+		for _, shapes := range []int{1, 16, 100} {
+			b.Run(fmt.Sprintf("hosts=%d/shapes=%d", hosts, shapes), func(b *testing.B) {
+				w, s := cluster(b, hosts)
+				var requests []*live.Request
+				for k := range shapes {
+					r := request(k, 1, int64(1+k%4), int64(512+8*k))
+					requests = append(requests, r)
+					_, err := s.Schedule(b.Context(), r)
+					require.NoError(b, err)
+				}
+				b.ReportAllocs()
+				n, start := 0, cpuTime(b)
+				for b.Loop() {
+					r := requests[n%shapes]
+					r.Spec.Instances[0] = id('i', 1000+n).String()
+					n++
+					if _, err := s.Schedule(b.Context(), r); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(n)/(cpuTime(b)-start).Seconds(), "claims/cpu-s")
+				count(b, w, hosts, n+shapes)
+			})
+		}
+	}
+}
+
+// cpuTime is what the process has used, by which others on the machine do not
+// count.
+func cpuTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	require.NoError(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// count demands that so many instances are spread over the hosts: as Nova's
+// weighers prefer free hosts, none has two more than another.
+func count(tb testing.TB, w *world, hosts, instances int) {
+	tb.Helper()
+	sum, most, least := 0, 0, instances
+	var state placement.TreeState
+	for n := range hosts {
+		require.True(tb, w.engine.ReadTree(id('h', n), &state))
+		sum += state.Consumers
+		most, least = max(most, state.Consumers), min(least, state.Consumers)
+	}
+	require.Equal(tb, instances, sum)
+	require.LessOrEqual(tb, least, instances/hosts)
+	require.GreaterOrEqual(tb, most, instances/hosts)
+}
