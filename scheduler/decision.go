@@ -32,10 +32,7 @@ func newDecision(p *Pipeline, q *Query, why *Explanation) *decision {
 	d.request = Request{Spec: &d.spec, Now: q.Now, Rebuild: isRebuild(q.Spec)}
 	if g := q.Spec.Group; g != nil {
 		d.request.GroupHosts = slices.Clone(g.Hosts)
-		d.request.members = make(map[string]struct{}, len(g.Members))
-		for _, uuid := range g.Members {
-			d.request.members[uuid] = struct{}{}
-		}
+		d.request.setMembers(g.Members)
 	}
 	d.hosts = make([]candidate, len(q.Hosts))
 	for i, h := range q.Hosts {
@@ -73,7 +70,12 @@ func (d *decision) rank(totals []float64) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(totals[b], totals[a]) })
+	slices.SortFunc(order, func(a, b int) int { // faster than a stable sort
+		if totals[a] == totals[b] {
+			return a - b
+		}
+		return cmp.Compare(totals[b], totals[a])
+	})
 	permute(d.hosts, order)
 	permute(totals, order)
 	if d.why != nil {

@@ -39,7 +39,21 @@ type Request struct {
 	// those chosen for instances of this request, in this order.
 	GroupHosts []string
 
-	members map[string]struct{} // of the group; nil: look into the spec
+	members map[string]struct{} // of the group, when they are many; nil: look into the spec
+}
+
+// fewMembers is how many are looked up one by one.
+const fewMembers = 16
+
+// setMembers notes the members of the group.
+func (r *Request) setMembers(uuids []string) {
+	if len(uuids) <= fewMembers {
+		return
+	}
+	r.members = make(map[string]struct{}, len(uuids))
+	for _, uuid := range uuids {
+		r.members[uuid] = struct{}{}
+	}
 }
 
 // MembersOn returns how many members of the spec's server group are on the
@@ -49,9 +63,17 @@ func (r *Request) MembersOn(h *HostState) int {
 		return 0
 	}
 	n := 0
-	for uuid := range h.Instances {
-		_, is := r.members[uuid]
-		if is || r.members == nil && slices.Contains(r.Spec.Group.Members, uuid) {
+	if r.members != nil {
+		for uuid := range h.Instances {
+			if _, is := r.members[uuid]; is {
+				n++
+			}
+		}
+		return n
+	}
+	members := r.Spec.Group.Members
+	for i, uuid := range members {
+		if _, here := h.Instances[uuid]; here && !slices.Contains(members[:i], uuid) {
 			n++
 		}
 	}
