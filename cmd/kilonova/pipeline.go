@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kilonova-cloud/kilonova/compute/topology"
 	"github.com/kilonova-cloud/kilonova/internal/oslocfg"
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/filter"
@@ -23,15 +24,20 @@ func schedulerOptions(cfg *oslocfg.Config) (*scheduler.Options, []string, error)
 	return o, cfg.Unknown(schedulerSections...), cfg.Err()
 }
 
-// newPipeline makes what the options ask for.
-func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, error) {
-	filters, errFilters := filter.Choose(o)
+// newPipeline makes what the options ask for, and the keeper that reads NUMA
+// cells and PCI devices for it.
+func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, *topology.Keeper, error) {
+	keeper, errTopology := topology.NewKeeper(o)
+	filters, errFilters := filter.Choose(o,
+		filter.Constructor{Name: "NUMATopologyFilter", New: topology.NewNUMATopologyFilter},
+		filter.Constructor{Name: "PciPassthroughFilter", New: topology.NewPCIPassthroughFilter})
 	weighers, errWeighers := weigh.Choose(o)
-	if err := errors.Join(errFilters, errWeighers); err != nil {
-		return nil, fmt.Errorf("configure the scheduler: %w", err)
+	if err := errors.Join(errTopology, errFilters, errWeighers); err != nil {
+		return nil, nil, fmt.Errorf("configure the scheduler: %w", err)
 	}
-	return scheduler.NewPipeline(scheduler.PipelineConfig{
-		Filters: filters, Weighers: weighers,
+	pipeline, err := scheduler.NewPipeline(scheduler.PipelineConfig{
+		Filters: filters, Weighers: weighers, Topology: keeper,
 		HostSubsetSize: o.HostSubsetSize, ShuffleBest: o.ShuffleBestSameWeighedHosts, MaxAttempts: o.MaxAttempts,
 	})
+	return pipeline, keeper, err
 }

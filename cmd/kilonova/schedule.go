@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kilonova-cloud/kilonova/compute/topology"
 	"github.com/kilonova-cloud/kilonova/internal/oslocfg"
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/document"
@@ -87,6 +88,7 @@ type documentScheduler struct {
 	files    *oslocfg.Config
 	config   []byte // of the document that pipeline was made for
 	pipeline *scheduler.Pipeline
+	keeper   *topology.Keeper
 }
 
 func (f *scheduleFlags) scheduler(stderr io.Writer) (*documentScheduler, error) {
@@ -121,7 +123,7 @@ func (s *documentScheduler) configure(d *document.Document) error {
 	if err != nil {
 		return err
 	}
-	s.pipeline, err = newPipeline(o)
+	s.pipeline, s.keeper, err = newPipeline(o)
 	s.config = config
 	return err
 }
@@ -143,11 +145,24 @@ func (s *documentScheduler) decide(text []byte) (answer *document.Answer, none, 
 	if err := s.configure(d); err != nil {
 		return nil, nil, err
 	}
+	if err := readTopology(s.keeper, d); err != nil {
+		return nil, nil, err
+	}
 	var why scheduler.Explanation
 	selected, err := s.pipeline.Select(&scheduler.Query{
 		Spec: d.Spec, Hosts: d.Hosts, Now: document.Now, Rand: rand.New(rand.NewPCG(d.Seed, 0)),
 	}, &why)
 	return document.Of(selected, &why, err), err, nil
+}
+
+// readTopology reads the NUMA cells and PCI devices of hosts and request.
+func readTopology(k scheduler.TopologyKeeper, d *document.Document) error {
+	for _, h := range d.Hosts {
+		if err := k.ReadHost(h); err != nil {
+			return err
+		}
+	}
+	return k.ReadSpec(d.Spec)
 }
 
 // one answers the only document of the input.

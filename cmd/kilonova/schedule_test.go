@@ -27,6 +27,18 @@ func twoHostsWith(config string) string {
 	return strings.ReplaceAll(strings.Replace(twoHosts, "CONFIG", config, 1), "\n", " ")
 }
 
+// pinnedWith asks for two instances with pinned CPUs and a device each.
+func pinnedWith(vcpus, cell string) string {
+	text := `{"hosts": [
+{"host": "full", "numa_topology": {"cells": [{"id": 0, "memory": 4096, "pcpuset": [0, 1], "pinned_cpus": [1], "siblings": [[0], [1]], "mempages": [{"size_kb": 4, "total": 1048576}]CELL}]}},
+{"host": "roomy", "numa_topology": {"cells": [{"id": 0, "memory": 4096, "pcpuset": [0, 1, 2, 3], "siblings": [[0, 2], [1, 3]], "mempages": [{"size_kb": 4, "total": 1048576}]}]},
+ "pci_pools": [{"vendor_id": "8086", "product_id": "1520", "numa_node": 0, "count": 2}]}],
+"spec": {"flavor": {"memory_mb": 512, "vcpus": 2, "extra_specs": {"hw:cpu_policy": "dedicated", "pci_passthrough:alias": "nic:1", "hw:cpu_realtime": "no", "resources:X": "VCPUS"}}, "image": {}, "instance_uuids": ["i", "j"]},
+"config": {"filter_scheduler.enabled_filters": ["NUMATopologyFilter", "PciPassthroughFilter"], "pci.alias": ["{\"name\": \"nic\", \"vendor_id\": \"8086\", \"product_id\": \"1520\"}"]}}`
+	text = strings.Replace(text, `"vcpus": 2`, `"vcpus": `+vcpus[:1], 1)
+	return strings.NewReplacer("VCPUS", vcpus, "CELL", cell).Replace(text)
+}
+
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	conf := writeTemp(t, "nova.conf", "[filter_scheduler]\nram_weight_multiplier = -1\nenabled_filters = NoFilter\ntrack_instance_changes = false\nwhat = 1\n[scheduler]\nmax_attempts = 1\n")
@@ -50,6 +62,10 @@ func TestSchedule(t *testing.T) {
 		{"a wrong option", twoHostsWith(`, "scheduler.max_attempts": 0`), nil, 2, nil, `[scheduler] max_attempts is "0", allowed is: an integer of 1 or more`},
 		{"a wrong nova.conf", twoHostsWith(""), []string{"--config-file", wrong}, 2, nil, `wrong.conf:2: [filter_scheduler] host_subset_size is "x"`},
 		{"no nova.conf", twoHostsWith(""), []string{"--config-file", "/no/such/file"}, 1, nil, "no such file"},
+		{"pinned CPUs and a device", pinnedWith("2", ""), nil, 0, []string{"instance i  roomy", "instance j  roomy"}, ""},
+		{"too many pinned CPUs", pinnedWith("3", ""), []string{"--explain"}, 1, []string{"cell has 1 free CPUs for pinning, the instance needs 3"}, "no valid host"},
+		{"a wrong topology", pinnedWith("2", `, "pcpus": []`), nil, 2, nil, `host full: numa_topology.cells[0]: a member is "pcpus"`},
+		{"a wrong extra spec", pinnedWith("2\", \"hw:mem_page_size\": \"huge", ""), nil, 2, nil, `hw:mem_page_size is "huge", allowed is: small, large, any`},
 		{"no JSON", `{`, nil, 2, nil, "unexpected end of JSON input"},
 		{"a wrong key", `{"spec": {"flavour": {}}}`, nil, 2, nil, "spec.flavour is {}, allowed is: no such key"},
 	} {

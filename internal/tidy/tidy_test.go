@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"bench/chart":            {"bench"},
 	"bench/trace":            {},
 	"cmd/kilonova":           {"*"},
+	"compute/topology":       {"internal/pyvalue", "scheduler"},
 	"examples/durable":       {"*"},
 	"examples/nestedgpu":     {"*"},
 	"examples/quickstart":    {"*"},

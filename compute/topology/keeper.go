@@ -1,0 +1,108 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/kilonova-cloud/kilonova/scheduler"
+)
+
+// Keeper keeps account of NUMA cells and PCI devices for package scheduler. It
+// is safe for concurrent use. HostState.Topology is a *[Host], and
+// RequestSpec.Topology an *[Instance].
+type Keeper struct {
+	aliases   Aliases
+	placement bool // looks for devices
+	limited   bool // the filter notes limits
+	fitters   sync.Pool
+}
+
+var _ scheduler.TopologyKeeper = (*Keeper)(nil)
+
+const numaFilterName = "NUMATopologyFilter"
+
+// NewKeeper makes a keeper from [pci] alias and [compute]
+// packing_host_numa_cells_allocation_strategy. With [filter_scheduler]
+// pci_in_placement it refuses requests for devices, and reads no aliases.
+func NewKeeper(o *scheduler.Options) (*Keeper, error) {
+	pack := o.PackingHostNUMACellsAllocationStrategy
+	k := &Keeper{
+		placement: o.PCIInPlacement,
+		limited:   slices.Contains(o.EnabledFilters, numaFilterName),
+		fitters:   sync.Pool{New: func() any { return &Fitter{Pack: pack} }},
+	}
+	if k.placement {
+		return k, nil
+	}
+	var err error
+	k.aliases, err = ParseAliases(o.PCIAliases)
+	return k, err
+}
+
+// ReadHost sets h.Topology and h.FreePCI.
+func (*Keeper) ReadHost(h *scheduler.HostState) error {
+	host, err := ParseHost(h.NUMATopology, h.PCIPools)
+	if err != nil {
+		return fmt.Errorf("host %s: %w", h.Host, err)
+	}
+	h.Topology, h.FreePCI = host, host.FreeDevices()
+	return nil
+}
+
+// ReadSpec sets s.Topology.
+func (k *Keeper) ReadSpec(s *scheduler.RequestSpec) error {
+	i, err := k.read(s)
+	if err != nil {
+		return err
+	}
+	s.Topology = i
+	return nil
+}
+
+// Consume takes what an instance of s needs from h. Errors are those of
+// [Fitter.Consume].
+func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filtered bool) error {
+	i, err := k.instance(s)
+	if err != nil {
+		return err
+	}
+	host, err := hostOf(h)
+	if err != nil {
+		return err
+	}
+	var limits *Limits
+	if filtered && k.limited {
+		limits = &Limits{h.CPUAllocationRatio, h.RAMAllocationRatio}
+	}
+	f := k.fitter()
+	defer k.fitters.Put(f)
+	host, i, err = f.Consume(host, i, limits)
+	h.Topology, h.FreePCI, s.Topology = host, host.FreeDevices(), i
+	return err
+}
+
+func (k *Keeper) fitter() *Fitter { return k.fitters.Get().(*Fitter) }
+
+// instance returns the topology of a spec, which ReadSpec may not have read.
+func (k *Keeper) instance(s *scheduler.RequestSpec) (*Instance, error) {
+	if i, is := s.Topology.(*Instance); is {
+		return i, nil
+	}
+	return k.read(s)
+}
+
+func (k *Keeper) read(s *scheduler.RequestSpec) (*Instance, error) {
+	if text, has := s.Flavor.ExtraSpecs[aliasSpec]; has && k.placement {
+		return nil, &FieldError{aliasSpec, text, "nothing with [filter_scheduler] pci_in_placement: devices are not looked for in placement"}
+	}
+	return k.aliases.Instance(&s.Flavor, s.Image)
+}
+
+// hostOf returns the topology of a host, which ReadHost may not have read.
+func hostOf(h *scheduler.HostState) (*Host, error) {
+	if host, is := h.Topology.(*Host); is {
+		return host, nil
+	}
+	return ParseHost(h.NUMATopology, h.PCIPools)
+}
