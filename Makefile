@@ -78,6 +78,24 @@ soak-disk:
 soak-http:
 	$(SOAK) -run 'TestServer|TestLastUnit|TestHostile|TestStream' ./cmd/kilonova ./api/placementapi 2>&1 | tee bench/results/$@.txt
 
+# the source of Nova that decisions are compared with; its libraries are those of Debian's python3-nova
+NOVA ?= bin/nova
+NOVA_COMMIT := 00a030403f672b975364c855b7d25b40ef83e757
+NOVACASES ?= 9600
+
+.PHONY: soak-nova corpus-nova
+
+## soak-nova: NOVACASES random documents, decided by Nova and by kilonova (needs python3-nova)
+soak-nova: build $(NOVA)
+	$(GO) run ./internal/novajudge -cases $(NOVACASES) -kilonova bin/kilonova -nova $(NOVA) | tee bench/results/$@.txt
+
+## corpus-nova: the documents and answers of Nova that go test plays (needs python3-nova)
+corpus-nova: $(NOVA)
+	$(GO) run ./internal/novajudge -seed 7 -cases 2600 -nova $(NOVA) -corpus internal/novajudge/testdata/corpus.jsonl.gz
+
+bin/nova:
+	git init -q $@ && git -C $@ fetch -q --depth 1 https://github.com/openstack/nova $(NOVA_COMMIT) && git -C $@ checkout -q FETCH_HEAD
+
 bin/golangci-lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 

@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"examples/sharedstorage": {"*"},
 	"internal/httpperf":      {},
 	"internal/metrics":       {},
+	"internal/novajudge":     {},
 	"internal/oslocfg":       {},
 	"scheduler/pack":         {"scheduler"},
 	"internal/perftable":     {},

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// What the kept corpus takes: small documents, as many of each family.
+const (
+	corpusBytes     = 9000
+	corpusPerFamily = 20
+)
+
+// kept is a line of the corpus.
+type kept struct {
+	Family   string          `json:"family"`
+	Document json.RawMessage `json:"document"`
+	Answer   *answer         `json:"answer"`
+}
+
+// corpusWriter collects documents and Nova's answers to them.
+type corpusWriter struct {
+	file  string
+	taken map[string]int
+	lines [][]byte
+}
+
+func newCorpusWriter(file string) *corpusWriter {
+	return &corpusWriter{file: file, taken: map[string]int{}}
+}
+
+func (c *corpusWriter) add(family string, document obj, a *answer) error {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return fmt.Errorf("encode a document: %w", err)
+	}
+	if len(text) > corpusBytes || c.taken[family] >= corpusPerFamily {
+		return nil
+	}
+	line, err := json.Marshal(kept{family, text, a})
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	c.taken[family]++
+	c.lines = append(c.lines, line)
+	return nil
+}
+
+func (c *corpusWriter) close() error {
+	f, err := os.Create(c.file)
+	if err != nil {
+		return fmt.Errorf("corpus: %w", err)
+	}
+	z, err := gzip.NewWriterLevel(f, gzip.BestCompression)
+	if err != nil {
+		return fmt.Errorf("corpus: %w", err)
+	}
+	for _, line := range c.lines {
+		if _, err := z.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("corpus: %w", err)
+		}
+	}
+	return errors.Join(z.Close(), f.Close())
+}
