@@ -4,7 +4,8 @@
 //
 // [ReplayGPU] places the tasks of a GPU cluster in the order of the trace,
 // [ReplayVMs] places virtual machines that come and go on as many hosts as
-// they need. Both ask the engine for allocation candidates, take one by a
+// they need, [ReplayNUMA] places requests with rules on hosts with two NUMA
+// cells. They ask the engine for allocation candidates, take one by a
 // [Policy], and claim it. They keep a mirror of what is free, check every
 // claim and every refusal against it, and compare it with the engine's usages
 // at the end: a report exists only for answers that were right.
@@ -30,6 +31,12 @@
 //   - lifetime: the host whose last departure the virtual machine delays
 //     least, and of those the one that best-fit takes. Tasks of a GPU cluster
 //     have no lifetime: there it is best-fit.
+//
+// Hosts with NUMA cells are chosen in the mirror by every policy, as the engine
+// knows no rules of groups. There fgd prefers used hosts, on which the claim
+// costs the least copies: copies of what has been asked for that still fit
+// somewhere, each worth more the fewer there are. It opens large hosts first,
+// and lets affinity groups begin, and grow, where many of their members fit.
 //
 // Candidates that rank equal are taken in the engine's order, so a replay
 // depends on nothing but its configuration.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/kilonova-cloud/kilonova/bench/trace"
@@ -33,7 +34,13 @@ func newGPUPacker(c *cluster, tasks []trace.Task) (*gpuPacker, error) {
 	for i := range tasks {
 		mix.Add(p.demand(&tasks[i]), 1)
 	}
-	p.ranker = pack.NewRanker(pack.NewOffers(&mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}}))
+	capacity := make([]float64, len(p.kinds))
+	for i := range c.nodes {
+		if kind := p.kinds[c.nodes[i].model]; kind != 0 {
+			capacity[bits.TrailingZeros64(kind)] += float64(len(c.nodes[i].gpus))
+		}
+	}
+	p.ranker = pack.NewRanker(pack.NewOffers(&mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}, Capacity: capacity}))
 	for i := range c.nodes {
 		p.changed(i)
 	}

@@ -1,6 +1,7 @@
 // Package trace reads the workload traces that bench replays: nodes and tasks
-// of a GPU cluster in the columns of OpenB, and virtual machines with their
-// lifetimes. The OpenB files themselves are part of the package.
+// of a GPU cluster in the columns of OpenB, virtual machines with their
+// lifetimes, and requests with rules for hosts with NUMA cells. The OpenB files
+// and those of Huawei are part of the package.
 //
 // Traces are CSV files with a header line, as they are or compressed with
 // gzip. Columns are found by name, in any order; columns that are not known

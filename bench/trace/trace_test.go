@@ -36,6 +36,68 @@ func TestOpenB(t *testing.T) {
 	}
 }
 
+func TestHuaweiNUMA(t *testing.T) {
+	t.Parallel()
+	hosts, err := NUMAHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all Cell
+	racks := map[int]bool{}
+	for _, h := range hosts {
+		racks[h.Rack] = true
+		for _, c := range h.Cells {
+			all = Cell{all.VCPUs + c.VCPUs, all.GiB + c.GiB}
+		}
+	}
+	if len(hosts) != 1710 || all != (Cell{141_856, 262_504}) || len(racks) != 100 {
+		t.Errorf("got %d hosts in %d racks with %+v", len(hosts), len(racks), all)
+	}
+	want := map[string][]int{ // by rule
+		"C1": {2763, 530, 532, 1173}, "C2": {2547, 606, 758, 1087}, "C3": {2605, 622, 667, 1104},
+		"C4": {2113, 639, 790, 1456}, "C5": {2345, 568, 643, 1442},
+	}
+	for _, sequence := range NUMASequences() {
+		requests, err := NUMARequests(sequence)
+		got := make([]int, 4)
+		for _, q := range requests {
+			got[q.Rule]++
+		}
+		if err != nil || !reflect.DeepEqual(got, want[sequence]) {
+			t.Errorf("%s: got %v and %v, want %v", sequence, got, err, want[sequence])
+		}
+	}
+	if _, err := NUMARequests("C6"); err == nil || !strings.Contains(err.Error(), `sequence is "C6", allowed are: C1, C2`) {
+		t.Errorf("unknown sequence: %v", err)
+	}
+}
+
+func TestReadNUMARequests(t *testing.T) {
+	t.Parallel()
+	in := "flavor_vcpus,flavor_ram,numa,strategy,group,domain\n8,16,2,fault_domain,3,1\n4,8,1,anti-affinity,2,\n2,8,1,,,\n"
+	got, err := ReadNUMARequests("n.csv", strings.NewReader(in))
+	want := []NUMARequest{
+		{Part: Cell{4, 8}, Cells: 2, Rule: FaultDomain, Group: 3, Domain: 1},
+		{Part: Cell{4, 8}, Cells: 1, Rule: AntiAffinity, Group: 2},
+		{Part: Cell{2, 8}, Cells: 1},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+	for line, want := range map[string]string{
+		"3,4,2,,,":               `column flavor_vcpus is "3", allowed is: a multiple of 2`,
+		"2,4,3,,,":               `column numa is "3", allowed is: a whole number from 1 to 2`,
+		"2,4,1,near,1,":          `column strategy is "near", allowed is: affinity, anti-affinity, fault_domain, or empty`,
+		"2,4,1,affinity,,":       `column group is ""`,
+		"2,4,1,fault_domain,1,x": `column domain is "x"`,
+	} {
+		_, err := ReadNUMARequests("n.csv", strings.NewReader("flavor_vcpus,flavor_ram,numa,strategy,group,domain\n"+line+"\n"))
+		if err == nil || !strings.Contains(err.Error(), "n.csv: line 2: "+want) {
+			t.Errorf("%s: got %v, want %s", line, err, want)
+		}
+	}
+}
+
 func TestReadTasks(t *testing.T) {
 	t.Parallel()
 	in := "num_gpu,gpu_milli,gpu_spec,name,cpu_milli,memory_mib,qos\n" +
@@ -127,6 +189,8 @@ func FuzzRead(f *testing.F) {
 	f.Add("sn,cpu_milli,memory_mib,gpu,model\na,1000,2048,2,T4\n")
 	f.Add("name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\na,1,2,1,300,T4|A10\n")
 	f.Add("vmid,cpu,mem,at,lt\na,1.5,2,0,1e3\n")
+	f.Add("CPU1,RAM1,CPU2,RAM2\n16,32,0,64\n")
+	f.Add("flavor_vcpus,flavor_ram,numa,strategy,group,domain\n8,16,2,fault_domain,0,1\n4,8,1,,,\n")
 	f.Add("\x1f\x8b")
 	f.Fuzz(func(t *testing.T, in string) {
 		nodes, err := ReadNodes("f", strings.NewReader(in))
@@ -139,6 +203,12 @@ func FuzzRead(f *testing.F) {
 		for _, x := range tasks {
 			if err == nil && (x.CPUMilli < 0 || x.MemoryMiB < 0 || (x.GPUs > 0) != (x.GPUMilli > 0) || x.GPUMilli > GPUMilli) {
 				t.Errorf("accepted task %+v", x)
+			}
+		}
+		requests, err := ReadNUMARequests("f", strings.NewReader(in))
+		for _, q := range requests {
+			if err == nil && (q.Part.VCPUs < 1 || q.Part.GiB < 1 || q.Cells < 1 || q.Cells > Cells || q.Rule > FaultDomain || q.Group < 0) {
+				t.Errorf("accepted request %+v", q)
 			}
 		}
 		vms, err := ReadVMs("f", strings.NewReader(in))

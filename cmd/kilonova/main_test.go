@@ -40,6 +40,8 @@ func TestUsage(t *testing.T) {
 		{"bench trace --trace vm", 2, "--trace vm needs --vm-file"},
 		{"bench trace --trace vm --vm-file f", 2, `host shape is "", allowed is: VCPU:GIB`},
 		{"bench trace --trace vm --vm-file f --host-shape 1:1 --nodes n", 2, "--nodes does not go with --trace vm"},
+		{"bench trace --trace numa --variant default", 2, `--variant is "default", allowed are: C1, C2,`},
+		{"bench trace --trace numa --inflation 1.3", 2, "--inflation does not go with --trace numa"},
 		{"bench trace --host-shape 1:1", 2, "--host-shape does not go with --trace openb"},
 		{"bench trace --trace f --variant default", 2, "--variant does not go with --trace f"},
 		{"bench trace --trace /no/such/file", 1, "/no/such/file: no such file"},
@@ -188,5 +190,18 @@ func TestDurableTraceAndVerify(t *testing.T) {
 	}
 	if code, _, stderr := call(t, "bench", "trace", "--trace", tasks, "--nodes", nodes, "--store", "badger"); code != 0 {
 		t.Errorf("in a temporary directory: exit %d, stderr %s", code, stderr)
+	}
+}
+
+func TestTraceOfNUMA(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := call(t, "bench", "trace", "--trace", "numa", "--variant", "C3", "--policy", "first-fit", "--format", "json")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	for _, want := range []string{`"variant": "C3"`, `"requests": 4998`, `"placed": 4504`, `"placed_bound": 4723`, `"hosts_used": 1097`} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%s is missing in %s", want, stdout)
+		}
 	}
 }

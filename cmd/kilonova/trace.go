@@ -36,6 +36,8 @@ much of the cluster is used and how fast it went.
   --trace openb     the tasks of a real GPU cluster, part of this binary
   --trace FILE      tasks from a CSV file in the same columns; --nodes FILE for the cluster
   --trace vm        virtual machines that come and go, from --vm-file on hosts of --host-shape
+  --trace numa      requests with affinity rules on hosts with two NUMA cells, part of this
+                    binary; --variant C1 to C5
 
 Files may be compressed with gzip.`,
 		Args: cobra.NoArgs,
@@ -48,8 +50,8 @@ Files may be compressed with gzip.`,
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.trace, "trace", "openb", "openb, a file of tasks, or vm")
-	fs.StringVar(&f.variant, "variant", "default", "task list of openb: "+strings.Join(trace.Variants(), ", "))
+	fs.StringVar(&f.trace, "trace", "openb", "openb, a file of tasks, vm, or numa")
+	fs.StringVar(&f.variant, "variant", "default", "task list of openb: "+strings.Join(trace.Variants(), ", ")+"; sequence of numa: "+strings.Join(trace.NUMASequences(), ", "))
 	fs.StringVar(&f.policy, "policy", bench.FirstFit.String(), "choice among candidates: "+strings.Join(bench.Policies(), ", "))
 	fs.Uint64Var(&f.seed, "seed", 42, "of the policy random and of --inflation")
 	fs.Float64Var(&f.inflation, "inflation", 0, "draw tasks with replacement until the GPUs requested are this share of the cluster's, as 1.3 (default: each task once, in order)")
@@ -69,6 +71,11 @@ func (f *traceFlags) check(cmd *cobra.Command) (bench.Policy, error) {
 	switch f.trace {
 	case "vm":
 		foreign = []string{"variant", "inflation", "nodes"}
+	case "numa":
+		foreign = append(foreign, "inflation", "nodes")
+		if !cmd.Flags().Changed("variant") {
+			f.variant = trace.NUMASequences()[0]
+		}
 	case "openb":
 	default:
 		foreign = append(foreign, "variant")
@@ -88,10 +95,14 @@ func (f *traceFlags) check(cmd *cobra.Command) (bench.Policy, error) {
 	if f.trace == "vm" && err == nil {
 		_, err = bench.ParseHostShape(f.hostShape)
 	}
+	variants := trace.Variants()
+	if f.trace == "numa" {
+		variants = trace.NUMASequences()
+	}
 	return policy, errors.Join(err,
 		checkFormat(f.format),
 		oneOf("--store", f.store, []string{"memory", "badger"}),
-		oneOf("--variant", f.variant, trace.Variants()))
+		oneOf("--variant", f.variant, variants))
 }
 
 func (f *traceFlags) replay(ctx context.Context, stdout, stderr io.Writer, policy bench.Policy) (err error) {
@@ -101,20 +112,22 @@ func (f *traceFlags) replay(ctx context.Context, stdout, stderr io.Writer, polic
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	progress, done := newProgress(stderr, "placing")
-	if f.trace == "vm" {
-		report, err := f.replayVMs(ctx, engine, policy, progress)
-		done()
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.write(stderr, report, nil), show(stdout, f.format, report, report.Rows()))
+	var report interface{ Rows() []bench.Row }
+	var curve *bench.GPUReport
+	switch f.trace {
+	case "vm":
+		report, err = f.replayVMs(ctx, engine, policy, progress)
+	case "numa":
+		report, err = f.replayNUMA(ctx, engine, policy, progress)
+	default:
+		curve, err = f.replayGPU(ctx, engine, policy, progress)
+		report = curve
 	}
-	report, err := f.replayGPU(ctx, engine, policy, progress)
 	done()
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.write(stderr, report, report), show(stdout, f.format, report, report.Rows()))
+	return errors.Join(f.write(stderr, report, curve), show(stdout, f.format, report, report.Rows()))
 }
 
 // open makes an empty engine on the chosen store, which lives in the out
@@ -185,6 +198,17 @@ func (f *traceFlags) replayVMs(ctx context.Context, e *placement.Engine, policy 
 	}
 	return bench.ReplayVMs(ctx, e, bench.VMConfig{
 		Store: f.store, VMs: vms, Host: shape, Policy: policy, Seed: f.seed, Now: time.Now, Progress: progress,
+	})
+}
+
+func (f *traceFlags) replayNUMA(ctx context.Context, e *placement.Engine, policy bench.Policy, progress func(int, int)) (*bench.NUMAReport, error) {
+	hosts, errHosts := trace.NUMAHosts()
+	requests, errRequests := trace.NUMARequests(f.variant)
+	if err := errors.Join(errHosts, errRequests); err != nil {
+		return nil, err
+	}
+	return bench.ReplayNUMA(ctx, e, bench.NUMAConfig{
+		Sequence: f.variant, Store: f.store, Hosts: hosts, Requests: requests, Policy: policy, Seed: f.seed, Now: time.Now, Progress: progress,
 	})
 }
 

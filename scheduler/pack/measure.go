@@ -1,6 +1,9 @@
 package pack
 
-import "math/rand/v2"
+import (
+	"math/bits"
+	"math/rand/v2"
+)
 
 // Measure tells how much of a room will stay free, in the unit of its
 // weights. Measures are safe for concurrent use.
@@ -45,7 +48,17 @@ type OffersConfig struct {
 	Futures int // how many are averaged; 0: 50
 	Length  int // requests that each future offers the host; 0: 100
 	Seed    uint64
+	// Capacity is how many devices of each kind, by the number of its bit, all
+	// hosts have together. With it a thousandth of a device that stays free is
+	// worth Reserve times its weight more for each time that the demand for
+	// its kind is the average one. 0: 0.3.
+	Capacity []float64
+	Reserve  float64
 }
+
+// maxOffered is how many demands, the most frequent ones, futures are drawn
+// from.
+const maxOffered = 512
 
 // Offers is the measure that looks ahead: it offers the host requests drawn
 // from the mix, one after the other, lets it take what fits, each on the
@@ -54,13 +67,14 @@ type OffersConfig struct {
 type Offers struct {
 	weights Weights
 	demands []Demand
-	futures [][]uint32 // indexes of demands
+	futures [][]uint16 // indexes of demands
+	reserve [MaxKinds]float64
 }
 
 // NewOffers draws the futures. Demands of the mix that take nothing of what
 // has a weight are left out.
 func NewOffers(m *Mix, cfg OffersConfig) *Offers {
-	mix := m.only(cfg.Weights.counts)
+	mix := m.only(cfg.Weights.counts).most(maxOffered)
 	o := &Offers{weights: cfg.Weights, demands: mix.demands}
 	if mix.total == 0 {
 		return o
@@ -71,21 +85,63 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 	if cfg.Length == 0 {
 		cfg.Length = 100
 	}
+	if cfg.Reserve == 0 {
+		cfg.Reserve = 0.3
+	}
+	for kind, pressure := range pressures(mix, cfg.Capacity) {
+		o.reserve[kind] = cfg.Reserve * pressure * cfg.Weights.Device
+	}
 	rng := rand.New(rand.NewPCG(cfg.Seed, 3))
-	o.futures = make([][]uint32, cfg.Futures)
+	o.futures = make([][]uint16, cfg.Futures)
 	for k := range o.futures {
-		o.futures[k] = make([]uint32, cfg.Length)
+		o.futures[k] = make([]uint16, cfg.Length)
 		for i := range o.futures[k] {
-			o.futures[k][i] = uint32(mix.at(rng.Int64N(mix.total)))
+			o.futures[k][i] = uint16(mix.at(rng.Int64N(mix.total)))
 		}
 	}
 	return o
 }
 
-// Stranded averages what the futures leave free.
+// pressures returns for each kind how much its devices are asked for, 1 being
+// the average over all devices. Each demand asks for all devices that will do
+// in equal parts.
+func pressures(m *Mix, capacity []float64) []float64 {
+	out := make([]float64, len(capacity))
+	asked, devices := 0.0, 0.0
+	for i := range m.demands {
+		d, fit := &m.demands[i], 0.0
+		for kind, n := range capacity {
+			fit += n * float64(d.Kinds>>kind&1)
+		}
+		for kind, n := range capacity {
+			if d.Kinds>>kind&1 == 1 && n > 0 {
+				part := float64(m.counts[i]) * float64(d.Devices) * float64(d.Share) / fit
+				out[kind] += part
+				asked += part * n
+			}
+		}
+	}
+	for _, n := range capacity {
+		devices += n
+	}
+	for kind := range out {
+		if asked > 0 {
+			out[kind] *= devices / asked
+		}
+	}
+	return out
+}
+
+// Stranded averages what the futures leave free, less what is held back.
 func (o *Offers) Stranded(r *Room) float64 {
 	if len(o.futures) == 0 || o.weights.free(r) == 0 {
 		return o.weights.free(r)
+	}
+	var fits [maxOffered / 64]uint64 // by demand
+	for i := range o.demands {
+		if r.Fits(&o.demands[i]) {
+			fits[i/64] |= 1 << (i % 64)
+		}
 	}
 	var devices [MaxDevices]int16
 	left := Room{Kind: r.Kind, Devices: devices[:len(r.Devices)]}
@@ -93,14 +149,33 @@ func (o *Offers) Stranded(r *Room) float64 {
 	for _, future := range o.futures {
 		left.Free = r.Free
 		copy(left.Devices, r.Devices)
-		for _, i := range future {
-			if d := &o.demands[i]; left.Fits(d) {
-				left.take(d, left.tightest(d))
-			}
-		}
+		o.fill(&left, fits, future)
 		sum += o.weights.free(&left)
 	}
-	return sum / float64(len(o.futures))
+	sum /= float64(len(o.futures))
+	if r.Kind != 0 {
+		held := o.reserve[bits.TrailingZeros64(r.Kind)]
+		for _, free := range r.Devices {
+			sum -= held * float64(free)
+		}
+	}
+	return sum
+}
+
+// fill takes what fits of a future. What did not fit once will not do so
+// later.
+func (o *Offers) fill(left *Room, fits [maxOffered / 64]uint64, future []uint16) {
+	for _, i := range future {
+		if fits[i/64]>>(i%64)&1 == 0 {
+			continue
+		}
+		d := &o.demands[i]
+		if !left.Fits(d) {
+			fits[i/64] &^= 1 << (i % 64)
+			continue
+		}
+		left.take(d, left.tightest(d))
+	}
 }
 
 // Fragments is the measure of the paper: what of the devices the next request

@@ -1,5 +1,10 @@
 package pack
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Mix is how often which demand is asked for. The zero value is empty.
 type Mix struct {
 	demands []Demand
@@ -34,6 +39,23 @@ func (m *Mix) only(keep func(d *Demand) bool) *Mix {
 		if keep(&m.demands[i]) {
 			out.Add(m.demands[i], m.counts[i])
 		}
+	}
+	return &out
+}
+
+// most returns the n most frequent demands, of equals those added first.
+func (m *Mix) most(n int) *Mix {
+	if len(m.demands) <= n {
+		return m
+	}
+	order := make([]int, len(m.demands))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(m.counts[b], m.counts[a]) })
+	var out Mix
+	for _, i := range order[:n] {
+		out.Add(m.demands[i], m.counts[i])
 	}
 	return &out
 }

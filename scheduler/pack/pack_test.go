@@ -78,6 +78,29 @@ func TestStranded(t *testing.T) {
 	}
 }
 
+// TestPressure holds what devices of a kind are worth more when demands can
+// use no other.
+func TestPressure(t *testing.T) {
+	t.Parallel()
+	any, second := Demand{Devices: 1, Share: 500, Kinds: 3}, Demand{Devices: 1, Share: 1000, Kinds: 2}
+	var mix Mix
+	mix.Add(any, 8)    // 4000 thousandths over 4 devices of two kinds
+	mix.Add(second, 1) // 1000 over one device
+	got := pressures(&mix, []float64{3, 1})
+	if want := []float64{0.8, 1.6}; math.Abs(got[0]-want[0]) > 1e-9 || math.Abs(got[1]-want[1]) > 1e-9 {
+		t.Errorf("pressures %v, want %v", got, want)
+	}
+	if got := pressures(mixOf(Demand{Devices: 1, Share: 1, Kinds: 4}), []float64{3, 1, 0}); got[0] != 0 || got[2] != 0 {
+		t.Errorf("pressures %v of what no host has, want none", got)
+	}
+	k := NewRanker(NewOffers(&mix, OffersConfig{Weights: Weights{Device: 1}, Capacity: []float64{3, 1}}))
+	k.Set(0, &Room{Kind: 2, Devices: []int16{1000}})
+	k.Set(1, &Room{Kind: 1, Devices: []int16{1000}})
+	if host, _ := k.Best(&any); host != 1 {
+		t.Errorf("a demand for any kind went to host %d, want the one of the kind that is in less demand", host)
+	}
+}
+
 func TestStrandedDoesNotAllocate(t *testing.T) {
 	o := NewOffers(mixOf(Demand{Devices: 1, Share: 300, Kinds: 1}), OffersConfig{Weights: Weights{Device: 1}})
 	room := Room{Kind: 1, Devices: []int16{1000, 400}}
