@@ -104,6 +104,27 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestImage holds what image properties say, in the form that
+// scheduler/imagemeta gives them.
+func TestImage(t *testing.T) {
+	t.Parallel()
+	image := &scheduler.Image{Properties: map[string]string{
+		"hw_numa_nodes": "2", "hw_numa_mem": "[256, 512]", "hw_numa_cpus.0": "0", "hw_numa_cpus.1": "1-2",
+		"hw_cpu_policy": "dedicated", "traits_required": "['A', 'HW_CPU_HYPERTHREADING']",
+	}}
+	i, err := Aliases{}.Instance(&scheduler.Flavor{VCPUs: 3, MemoryMiB: 768}, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []InstanceCell{
+		{ID: 0, PCPUs: []int{0}, MemoryMiB: 256, CPUPolicy: CPUDedicated, ThreadPolicy: ThreadsRequire},
+		{ID: 1, PCPUs: []int{1, 2}, MemoryMiB: 512, CPUPolicy: CPUDedicated, ThreadPolicy: ThreadsRequire},
+	}
+	if !reflect.DeepEqual(i.Cells, want) {
+		t.Errorf("%+v, want %+v", i.Cells, want)
+	}
+}
+
 // TestHuge holds that numbers without measure are refused, and at once.
 func TestHuge(t *testing.T) {
 	t.Parallel()

@@ -39,6 +39,7 @@ func Read(properties map[string]any) (map[string]string, error) {
 		r.take(name, name)
 	}
 	r.numaMemory()
+	r.numaCPUs()
 	r.traits()
 	return r.props, r.err
 }
@@ -121,6 +122,19 @@ func (r *reader) numaMemory() {
 	}
 	if list != nil {
 		r.set("hw_numa_mem", "hw_numa_mem", "["+strings.Join(list, ", ")+"]")
+	}
+}
+
+// numaCPUs keeps hw_numa_cpus.0, hw_numa_cpus.1 and so on under their names:
+// who fits instances on NUMA cells reads them.
+func (r *reader) numaCPUs() {
+	for i := range maxNUMANodes {
+		name := "hw_numa_cpus." + strconv.Itoa(i)
+		value, has := r.raw[name]
+		if !has {
+			break
+		}
+		r.set(name, name, value)
 	}
 }
 

@@ -28,6 +28,7 @@ func TestRead(t *testing.T) {
 		{"adapter", map[string]any{"vmware_adaptertype": "lsiLogicsas"}, map[string]string{"hw_disk_bus": "scsi", "hw_scsi_model": "lsisas1068"}},
 		{"adapter ide", map[string]any{"vmware_adaptertype": "ide"}, map[string]string{"hw_disk_bus": "ide"}},
 		{"memory of nodes", map[string]any{"hw_numa_mem.0": "512", "hw_numa_mem.1": json.Number("1024"), "hw_numa_mem.3": "1"}, map[string]string{"hw_numa_mem": "[512, 1024]"}},
+		{"CPUs of nodes", map[string]any{"hw_numa_cpus.0": "0-1", "hw_numa_cpus.1": json.Number("2"), "hw_numa_cpus.3": "3"}, map[string]string{"hw_numa_cpus.0": "0-1", "hw_numa_cpus.1": "2"}},
 		{"traits", map[string]any{"trait:B": "required", "trait:A": "required", "trait:C": "forbidden"}, map[string]string{"traits_required": "['A', 'B']"}},
 	} {
 		if got, err := Read(c.raw); err != nil || !maps.Equal(got, c.want) {
