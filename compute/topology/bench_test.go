@@ -103,6 +103,21 @@ func TestPassDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestPlain holds that what needs no topology costs nothing.
+func TestPlain(t *testing.T) {
+	plain := busy{"plain", 2, 2, scheduler.Flavor{VCPUs: 2, MemoryMiB: 512}, true}
+	a := plain.ask(t)
+	spec, host := *a.r.Spec, *a.host
+	n := testing.AllocsPerRun(100, func() {
+		if err := a.keeper.Consume(&spec, &host, true); err != nil {
+			t.Error(err)
+		}
+	})
+	if n > 0 || host.Topology != a.host.Topology || host.FreePCI != a.host.FreePCI || a.filter.(scheduler.Scoped).Scope(&spec) != scheduler.EveryHost {
+		t.Errorf("%v allocations, scope %d", n, a.filter.(scheduler.Scoped).Scope(&spec))
+	}
+}
+
 // BenchmarkPass asks NUMATopologyFilter about one host.
 func BenchmarkPass(b *testing.B) {
 	for _, c := range busies() {

@@ -67,6 +67,10 @@ func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filte
 	if err != nil {
 		return err
 	}
+	if len(i.Cells) == 0 && len(i.Requests) == 0 {
+		s.Topology = i
+		return nil
+	}
 	host, err := hostOf(h)
 	if err != nil {
 		return err
