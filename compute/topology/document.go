@@ -106,17 +106,18 @@ func (d document) text(allowed ...string) (string, error) {
 
 // cpus returns a set of CPUs in the order that Python's set of the list has.
 func (d document) cpus() ([]int, error) {
-	list, err := d.list()
-	if err != nil {
-		return nil, err
+	items, is := d.value.([]any)
+	if !is && d.value != nil {
+		return nil, &FieldError{d.field, d.value, "a list"}
 	}
-	cpus := make([]int, len(list))
-	for i, item := range list {
-		n, err := item.required(maxCPU)
-		if err != nil {
+	cpus := make([]int, len(items))
+	for i, v := range items {
+		n, err := document{"", v}.required(maxCPU)
+		if err != nil { // names are only made for those who read them
+			_, err = document{d.field + "[" + strconv.Itoa(i) + "]", v}.required(maxCPU)
 			return nil, err
 		}
 		cpus[i] = int(n)
 	}
-	return setOf(cpus).order(), nil
+	return appendSet(make([]int, 0, len(cpus)), cpus), nil
 }
