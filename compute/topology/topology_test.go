@@ -318,3 +318,38 @@ func FuzzParseHost(f *testing.F) {
 		}
 	})
 }
+
+// FuzzInstance holds that what is accepted is whole: each CPU of the flavor is
+// on one cell, once, and so is its memory.
+func FuzzInstance(f *testing.F) {
+	f.Add(`{"name": "a", "vendor_id": "8086", "product_id": "1520"}`, "a:1, a:2", "mixed", "^0", "1,0", "2-3", "1GB", "no", "[512, 512]")
+	f.Fuzz(func(t *testing.T, alias, asks, policy, mask, first, second, size, realtime, memory string) {
+		aliases, err := ParseAliases([]string{alias})
+		if err != nil {
+			return
+		}
+		flavor := scheduler.Flavor{VCPUs: 4, MemoryMiB: 1024, ExtraSpecs: map[string]string{
+			"hw:numa_nodes": "2", "hw:cpu_policy": policy, "hw:mem_page_size": size, "hw:cpu_realtime": realtime,
+			"hw:numa_cpus.0": first, "hw:numa_cpus.1": second, aliasSpec: asks,
+		}}
+		if mask != "" {
+			flavor.ExtraSpecs["hw:cpu_dedicated_mask"] = mask
+		}
+		i, err := aliases.Instance(&flavor, &scheduler.Image{Properties: map[string]string{"hw_numa_mem": memory}})
+		if err != nil {
+			var field *FieldError
+			if !errors.As(err, &field) || len(err.Error()) > 1000 {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		var cpus []int
+		var mib int64
+		for _, c := range i.Cells {
+			cpus, mib = slices.Concat(cpus, c.CPUs, c.PCPUs), mib+c.MemoryMiB
+		}
+		if slices.Sort(cpus); !slices.Equal(cpus, upTo(4)) || mib != 1024 || len(i.Requests) != strings.Count(asks, ",")+1 {
+			t.Errorf("%+v", i)
+		}
+	})
+}
