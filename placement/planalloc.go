@@ -132,13 +132,8 @@ func (t *tx) free(old *consumer, bump int64) error {
 // advanceOnce touches a provider; however many consumers of one write use it,
 // its generation grows by one.
 func (t *tx) advanceOnce(i uint32, bump int64) {
-	for k := range t.states {
-		if t.states[k].i == i {
-			t.states[k].bump = max(t.states[k].bump, bump)
-			return
-		}
-	}
-	t.states = append(t.states, stateChange{i: i, bump: bump})
+	s := t.state(i)
+	s.bump = max(s.bump, bump)
 }
 
 func (t *tx) consumerRecord(ca *ConsumerAllocations, old *consumer) (consumerRecord, error) {

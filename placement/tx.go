@@ -27,8 +27,10 @@ type tx struct {
 	locks   []heldLock
 	held    []uint64 // consumers, by the hash of the UUID
 	trees   []heldTree
-	sums    []sum  // planning scratch: usage asked for, by provider and class
-	blocked *batch // the plan must wait for it
+	sums    []sum          // planning scratch: usage asked for, by provider and class
+	sumAt   map[uint64]int // place in sums by provider and class; when they are many
+	stateAt map[uint32]int // place in states by provider; when they are many
+	blocked *batch         // the plan must wait for it
 }
 
 // stateChange advances a provider: bump is added to the API generation, the
@@ -73,28 +75,82 @@ func (t *tx) reset() {
 		consumers: t.consumers[:0], gone: t.gone[:0], states: t.states[:0], defs: t.defs[:0], dropped: t.dropped[:0],
 		symbols: t.symbols[:0], guards: t.guards[:0], attached: t.attached[:0], parents: t.parents[:0],
 		locks: t.locks[:0], held: t.held[:0], trees: t.trees[:0], sums: t.sums[:0],
+		sumAt: emptied(t.sumAt), stateAt: emptied(t.stateAt),
 	}
 }
 
 // touch notes that provider i changes; bump is added to its generation.
-func (t *tx) touch(i uint32, bump int64) {
-	for k := range t.states {
-		if t.states[k].i == i {
-			t.states[k].bump += bump
-			return
-		}
+func (t *tx) touch(i uint32, bump int64) { t.state(i).bump += bump }
+
+// many is how many entries of a tx are found by looking at each.
+const many = 32
+
+// emptied keeps the memory of a map that is not too large.
+func emptied[K comparable](m map[K]int) map[K]int {
+	if len(m) > 1<<12 {
+		return nil
 	}
-	t.states = append(t.states, stateChange{i: i, bump: bump})
+	if len(m) > 0 {
+		clear(m)
+	}
+	return m
 }
 
 func (t *tx) sum(provider, class uint32) *sum {
-	for k := range t.sums {
-		if t.sums[k].provider == provider && t.sums[k].class == class {
-			return &t.sums[k]
+	if len(t.sums) < many {
+		for k := range t.sums {
+			if t.sums[k].provider == provider && t.sums[k].class == class {
+				return &t.sums[k]
+			}
+		}
+		t.sums = append(t.sums, sum{provider: provider, class: class})
+		return &t.sums[len(t.sums)-1]
+	}
+	if len(t.sumAt) == 0 {
+		if t.sumAt == nil {
+			t.sumAt = map[uint64]int{}
+		}
+		for k := range t.sums {
+			t.sumAt[t.sums[k].key()] = k
 		}
 	}
-	t.sums = append(t.sums, sum{provider: provider, class: class})
-	return &t.sums[len(t.sums)-1]
+	s := sum{provider: provider, class: class}
+	k, known := t.sumAt[s.key()]
+	if !known {
+		k = len(t.sums)
+		t.sums, t.sumAt[s.key()] = append(t.sums, s), k
+	}
+	return &t.sums[k]
+}
+
+func (s *sum) key() uint64 { return uint64(s.provider)<<32 | uint64(s.class) }
+
+// state returns what the tx does to the state of provider i, nothing so far
+// when that is new.
+func (t *tx) state(i uint32) *stateChange {
+	if len(t.states) < many {
+		for k := range t.states {
+			if t.states[k].i == i {
+				return &t.states[k]
+			}
+		}
+		t.states = append(t.states, stateChange{i: i})
+		return &t.states[len(t.states)-1]
+	}
+	if len(t.stateAt) == 0 {
+		if t.stateAt == nil {
+			t.stateAt = map[uint32]int{}
+		}
+		for k := range t.states {
+			t.stateAt[t.states[k].i] = k
+		}
+	}
+	k, known := t.stateAt[i]
+	if !known {
+		k = len(t.states)
+		t.states, t.stateAt[i] = append(t.states, stateChange{i: i}), k
+	}
+	return &t.states[k]
 }
 
 // apply makes the planned change with every record at version stamp. It

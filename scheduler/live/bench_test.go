@@ -105,3 +105,47 @@ func count(tb testing.TB, w *world, hosts, instances int) {
 	require.LessOrEqual(tb, least, instances/hosts)
 	require.GreaterOrEqual(tb, most, instances/hosts)
 }
+
+// BenchmarkThousand places a request of 1,000 servers at once.
+func BenchmarkThousand(b *testing.B) {
+	for _, spread := range []bool{true, false} {
+		b.Run(fmt.Sprint("spread=", spread), func(b *testing.B) {
+			w, s := cluster(b, 10_000)
+			if !spread {
+				s = packing(b, w)
+			}
+			n, used := 0, time.Duration(0)
+			for b.Loop() {
+				r := request(n, 1000, 2, 1024)
+				n += 1000
+				start := cpuTime(b)
+				chosen, err := s.Schedule(b.Context(), r)
+				used += cpuTime(b) - start
+				require.NoError(b, err)
+				require.Len(b, chosen, 1000)
+			}
+			b.ReportMetric(1e3*used.Seconds()/float64(b.N), "cpu-ms/op")
+			sum := 0
+			var state placement.TreeState
+			for k := range 10_000 {
+				require.True(b, w.engine.ReadTree(id('h', k), &state))
+				sum += state.Consumers
+			}
+			require.Equal(b, n, sum)
+		})
+	}
+}
+
+// packing returns a scheduler that fills hosts up.
+func packing(tb testing.TB, w *world) *live.Scheduler {
+	tb.Helper()
+	o := scheduler.ReadOptions(defaults{})
+	o.RAMWeightMultiplier, o.CPUWeightMultiplier, o.DiskWeightMultiplier = -1, -1, -1
+	cfg := w.cfg
+	var err error
+	cfg.Weighers, err = weigh.Choose(o)
+	require.NoError(tb, err)
+	s, err := live.New(cfg)
+	require.NoError(tb, err)
+	return s
+}

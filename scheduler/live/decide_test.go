@@ -146,13 +146,13 @@ func (b *both) decide(t *testing.T, rng *rand.Rand, first int) int {
 	for k, uuid := range req.Spec.Instances {
 		best := m.best(vcpus, mib, g)
 		if len(best) == 0 {
-			require.ErrorIs(t, err, live.ErrNoValidHost, "instance %d of %+v", k, req.Spec)
+			require.ErrorIs(t, err, scheduler.ErrNoValidHost, "instance %d of %+v", k, req.Spec)
 			for _, uuid := range placed {
 				m.remove(uuid)
 			}
 			return 1
 		}
-		if errors.Is(err, live.ErrNoValidHost) {
+		if errors.Is(err, scheduler.ErrNoValidHost) {
 			// The model follows its own choice to where the request fails.
 			m.put(uuid, best[0], vcpus, mib)
 			placed = append(placed, uuid)

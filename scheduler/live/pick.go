@@ -12,6 +12,8 @@ import (
 // pick chooses a host for the present instance of the plan and says what to
 // allocate there.
 func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allocation, error) {
+	p.patience = leastPatience + int(min(s.view.next-p.shape.asked, maxPatience))
+	p.shape.asked = s.view.next
 	if err := s.follow(p); err != nil {
 		return 0, nil, err
 	}
@@ -26,11 +28,14 @@ func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allo
 			continue
 		}
 		if !found {
-			return 0, nil, ErrNoValidHost
+			return 0, nil, scheduler.ErrNoValidHost
 		}
-		got, err := s.allocations(ctx, p.shape, s.view.rows[host])
+		got, err := s.allocations(ctx, p, s.view.rows[host])
 		if err != nil || got != nil {
 			return host, got, err
+		}
+		if p.refused == nil {
+			p.refused = map[uint32]struct{}{}
 		}
 		p.refused[host] = struct{}{} // what its providers have does not go together
 		if p.shape.alone {
@@ -116,7 +121,7 @@ func (s *Scheduler) walkTop(p *plan, size int) {
 			n = 0
 			s.walk.start(s.orderOf(p))
 		case unable:
-			if vain++; vain > patience && !p.shape.alone {
+			if vain++; vain > p.patience && !p.shape.alone {
 				s.choice, s.tired = choice{}, true
 				return
 			}
@@ -124,10 +129,6 @@ func (s *Scheduler) walkTop(p *plan, size int) {
 		}
 	}
 }
-
-// patience is how many hosts a shape without a rank looks at in vain before
-// it gets one.
-const patience = 24
 
 // A choice is the best host so far.
 type choice struct {
@@ -229,13 +230,13 @@ func passes(r *scheduler.Request, h *scheduler.HostState, filters []scheduler.Fi
 
 // allocations returns what an instance holds on a host, nil when it does not
 // fit after all.
-func (s *Scheduler) allocations(ctx context.Context, sh *shape, r *row) ([]placement.Allocation, error) {
+func (s *Scheduler) allocations(ctx context.Context, p *plan, r *row) ([]placement.Allocation, error) {
+	sh, first := p.shape, len(p.amounts)
 	if sh.plain && r.flat {
-		list := make([]placement.Allocation, len(sh.need))
-		for k, n := range sh.need {
-			list[k] = placement.Allocation{Provider: r.uuid, Class: n.Class, Amount: n.Amount}
+		for _, n := range sh.need {
+			p.amounts = append(p.amounts, placement.Allocation{Provider: r.uuid, Class: n.Class, Amount: n.Amount})
 		}
-		return list, nil
+		return p.amounts[first:len(p.amounts):len(p.amounts)], nil
 	}
 	where := sh.where
 	where.Anchor = r.uuid

@@ -10,10 +10,6 @@ import (
 	"github.com/kilonova-cloud/kilonova/scheduler"
 )
 
-// ErrNoValidHost says that an instance of the request fits nowhere, so none
-// is placed.
-var ErrNoValidHost = errors.New("no valid host was found")
-
 // A plan is one request on its way.
 type plan struct {
 	req       *Request
@@ -21,13 +17,15 @@ type plan struct {
 	request   scheduler.Request // what filters see
 	shape     *shape
 	group     *group
-	shunned   map[uint32]struct{} // hosts that refused this request
-	calmed    int                 // how often what others do was forgotten
-	refused   map[uint32]struct{} // hosts that do not do for the present instance
-	forced    bool                // no filter is asked
-	chosen    []uint32            // by instance
-	claims    []claim             // by instance
-	got       [][]placement.Allocation
+	shunned   map[uint32]struct{}    // hosts that refused this request
+	calmed    int                    // how often what others do was forgotten
+	refused   map[uint32]struct{}    // hosts that do not do for the present instance
+	patience  int                    // how many hosts to look at in vain
+	forced    bool                   // no filter is asked
+	chosen    []uint32               // by instance
+	claims    []claim                // by instance
+	got       []Selection            // by instance; the caller's in the end
+	amounts   []placement.Allocation // memory for theirs
 	write     placement.AllocationWrite
 }
 
@@ -35,19 +33,30 @@ func (s *Scheduler) newPlan(req *Request) (*plan, error) {
 	if req.Spec == nil {
 		return nil, &placement.InputError{Field: "Spec", Value: "nil", Allowed: "a request spec"}
 	}
-	instances, err := req.instances()
-	if err != nil {
-		return nil, err
-	}
 	if g := req.Spec.Group; g != nil && g.UUID == "" {
 		return nil, &placement.InputError{Field: "Spec.Group.UUID", Value: "", Allowed: "the UUID of the server group"}
 	}
-	return &plan{req: req, instances: instances, forced: forced(req.Spec), refused: map[uint32]struct{}{}}, nil
+	p, _ := s.plans.Get().(*plan)
+	p.req, p.forced = req, forced(req.Spec)
+	var err error
+	p.instances, err = req.instances(p.instances[:0])
+	return p, err
+}
+
+// release keeps the memory of a plan and nothing else.
+func (s *Scheduler) release(p *plan) {
+	clear(p.claims[:cap(p.claims)])
+	clear(p.write.Consumers[:cap(p.write.Consumers)])
+	*p = plan{
+		instances: p.instances[:0], chosen: p.chosen[:0], claims: p.claims[:0],
+		write: placement.AllocationWrite{Consumers: p.write.Consumers[:0]},
+	}
+	s.plans.Put(p)
 }
 
 // Schedule places all instances of a request, or none, and returns when the
 // claim is durable: one selection per instance, in their order. Errors:
-// [ErrNoValidHost]; [placement.ErrExists] when an instance holds allocations
+// [scheduler.ErrNoValidHost]; [placement.ErrExists] when an instance holds allocations
 // already; [placement.ErrUnknownOutcome] when ctx ended before the store
 // answered.
 func (s *Scheduler) Schedule(ctx context.Context, req *Request) ([]Selection, error) {
@@ -55,6 +64,7 @@ func (s *Scheduler) Schedule(ctx context.Context, req *Request) ([]Selection, er
 	if err != nil {
 		return nil, err
 	}
+	defer s.release(p)
 	if g := req.Spec.Group; g != nil {
 		if err := s.groups.enter(ctx, g.UUID); err != nil {
 			return nil, err
@@ -86,7 +96,7 @@ func (s *Scheduler) attempt(ctx context.Context, p *plan) ([]Selection, error) {
 	s.land(p)
 	if err == nil {
 		s.stats.Claims++
-		return s.selections(p), nil
+		return p.got, nil
 	}
 	if !lost(err) {
 		return nil, err
@@ -109,7 +119,7 @@ func (s *Scheduler) decide(ctx context.Context, p *plan) error {
 	defer s.mu.Unlock()
 	for {
 		err := s.tryDecide(ctx, p)
-		if !errors.Is(err, ErrNoValidHost) {
+		if !errors.Is(err, scheduler.ErrNoValidHost) {
 			return err
 		}
 		again, waitErr := s.settleDown(ctx, p)
@@ -140,9 +150,16 @@ func (s *Scheduler) tryDecide(ctx context.Context, p *plan) error {
 	return nil
 }
 
+// The number of hosts that a shape without a rank of its own looks at in vain
+// before it gets one: as many as it would have to replay for having one.
+const (
+	leastPatience = 8
+	maxPatience   = 256
+)
+
 // prepare makes the plan start afresh.
 func (s *Scheduler) prepare(p *plan) error {
-	p.chosen, p.claims, p.got = p.chosen[:0], p.claims[:0], p.got[:0]
+	p.chosen, p.claims, p.got = p.chosen[:0], p.claims[:0], make([]Selection, 0, len(p.instances))
 	spec := p.req.Spec
 	if spec.Group != nil {
 		g, err := s.readGroup(spec, p.instances)
@@ -159,6 +176,7 @@ func (s *Scheduler) prepare(p *plan) error {
 	}
 	p.request = scheduler.Request{Spec: spec, Now: s.cfg.Now()}
 	p.shape = s.shapeOf(p)
+	p.amounts = make([]placement.Allocation, 0, len(p.instances)*len(p.shape.need))
 	return nil
 }
 
@@ -176,7 +194,10 @@ func (s *Scheduler) place(ctx context.Context, p *plan, k int) error {
 	r := s.view.rows[host]
 	r.take(c)
 	s.view.note(host, false)
-	p.chosen, p.claims, p.got = append(p.chosen, host), append(p.claims, c), append(p.got, got)
+	p.chosen, p.claims = append(p.chosen, host), append(p.claims, c)
+	p.got = append(p.got, Selection{
+		Instance: p.request.Instance, Host: r.state.Host, Node: r.state.Node, Cell: r.state.Cell, UUID: r.uuid, Allocations: got,
+	})
 	if p.group != nil {
 		p.group.join(p.instances[k], p.request.Instance, host, r.state.Host)
 	}
@@ -214,7 +235,7 @@ func (s *Scheduler) compose(p *plan) {
 	for k, uuid := range p.instances {
 		w.Consumers = append(w.Consumers, placement.ConsumerAllocations{
 			Consumer: uuid, Project: p.req.Spec.ProjectID, User: p.req.Spec.UserID, Type: "INSTANCE",
-			Generation: generation, Allocations: p.got[k],
+			Generation: generation, Allocations: p.got[k].Allocations,
 		})
 	}
 	w.Consumers = append(w.Consumers, p.req.Also...)
@@ -298,17 +319,4 @@ func (s *Scheduler) settleDown(ctx context.Context, p *plan) (bool, error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-}
-
-// selections tells what was chosen.
-func (s *Scheduler) selections(p *plan) []Selection {
-	list := make([]Selection, len(p.instances))
-	for k := range list {
-		r := s.view.rows[p.chosen[k]]
-		list[k] = Selection{
-			Instance: p.req.Spec.Instances[k], Host: r.state.Host, Node: r.state.Node, Cell: r.state.Cell,
-			UUID: r.uuid, Allocations: p.got[k],
-		}
-	}
-	return list
 }

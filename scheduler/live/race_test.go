@@ -131,7 +131,7 @@ func (a *actor) schedule(ctx context.Context) error {
 		req.Spec.Group = &scheduler.Group{UUID: g.UUID, Policy: g.Policy, MaxServerPerHost: g.MaxServerPerHost}
 	}
 	chosen, err := a.s.Schedule(ctx, req)
-	if errors.Is(err, live.ErrNoValidHost) {
+	if errors.Is(err, scheduler.ErrNoValidHost) {
 		a.count["refused"]++
 		return nil
 	}

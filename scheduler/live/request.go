@@ -62,18 +62,17 @@ func Where(f *scheduler.Flavor) placement.CandidateRequest {
 	return placement.CandidateRequest{Groups: []placement.RequestGroup{g}}
 }
 
-// instances reads the UUIDs of the instances.
-func (r *Request) instances() ([]placement.UUID, error) {
+// instances appends the UUIDs of the instances to list.
+func (r *Request) instances(list []placement.UUID) ([]placement.UUID, error) {
 	if len(r.Spec.Instances) == 0 {
 		return nil, &placement.InputError{Field: "Spec.Instances", Value: "[]", Allowed: "one or more instances"}
 	}
-	list := make([]placement.UUID, len(r.Spec.Instances))
 	for k, text := range r.Spec.Instances {
 		uuid, err := placement.ParseUUID(text)
 		if err != nil {
 			return nil, fmt.Errorf("instance %d: %w", k, err)
 		}
-		list[k] = uuid
+		list = append(list, uuid)
 	}
 	return list, nil
 }

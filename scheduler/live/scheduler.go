@@ -37,6 +37,7 @@ type Config struct {
 type Scheduler struct {
 	cfg    Config
 	groups turns
+	plans  sync.Pool
 
 	mu        sync.Mutex // guards what follows; not held while the engine writes
 	view      *view
@@ -78,6 +79,7 @@ func New(cfg Config) (*Scheduler, error) {
 	if s.cfg.RankBytes == 0 {
 		s.cfg.RankBytes = 2 << 30
 	}
+	s.plans.New = func() any { return new(plan) }
 	s.common.rank.seed = cfg.Seed
 	s.nobody.Spec = &scheduler.RequestSpec{}
 	for _, w := range cfg.Weighers {

@@ -31,6 +31,7 @@ type shape struct {
 	// while the requests do not change the scores and the best hosts have room.
 	alone bool
 	order
+	asked  uint64   // number of the log's next entry when it was last asked for
 	fits   []uint64 // by host, a bit: traits, aggregates and fixed filters let it through
 	parked []parked // hosts that are out of the rank until a moment
 	used   uint64   // when it was used last, in requests
