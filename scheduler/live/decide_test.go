@@ -77,6 +77,14 @@ func TestDecisions(t *testing.T) {
 			const hosts = 40
 			w := newWorld(t, nil, hosts)
 			s := w.scheduler(t, seed)
+			var trait [][]string
+			if seed%2 == 1 { // each shape has a rank of its own
+				trait = [][]string{{"HW_CPU_X86_AVX2"}}
+				for n := range hosts {
+					_, err := w.engine.SetTraits(t.Context(), id('h', n), trait[0], placement.AnyGeneration)
+					require.NoError(t, err)
+				}
+			}
 			m := &model{on: map[string]int{}, size: map[string][2]int64{}, disabled: make([]bool, hosts)}
 			for range hosts {
 				m.free = append(m.free, [2]int64{8, 64})
@@ -85,7 +93,7 @@ func TestDecisions(t *testing.T) {
 			for n := range 8 {
 				groups = append(groups, &scheduler.Group{UUID: fmt.Sprint(n), Policy: policy(rng)})
 			}
-			pair := &both{s, m, groups}
+			pair := &both{s, m, groups, trait}
 			refused := 0
 			for step := range 1500 {
 				switch rng.IntN(12) {
@@ -125,6 +133,7 @@ type both struct {
 	s      *live.Scheduler
 	m      *model
 	groups []*scheduler.Group
+	trait  [][]string
 }
 
 // decide returns 1 for a request that was refused.
@@ -133,6 +142,7 @@ func (b *both) decide(t *testing.T, rng *rand.Rand, first int) int {
 	s, m, groups := b.s, b.m, b.groups
 	vcpus, mib := 1+rng.Int64N(3), 4*(1+rng.Int64N(6))
 	req := request(first, 1+rng.IntN(3), vcpus, mib)
+	req.Where.Groups[0].Required = b.trait
 	var g *scheduler.Group
 	if rng.IntN(2) == 0 {
 		g = groups[rng.IntN(len(groups))]

@@ -1,7 +1,9 @@
 package live
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/kilonova-cloud/kilonova/placement"
@@ -66,7 +68,7 @@ func (t *Hosts) Host(uuid placement.UUID) *scheduler.HostState {
 	return t.byUUID[uuid]
 }
 
-// List returns all hosts in no particular order, and the number of the newest
+// List returns all hosts in the order of their UUIDs, and the number of the newest
 // change that they contain: follow the feed from there.
 func (t *Hosts) List() ([]placement.UUID, uint64) {
 	t.mu.RLock()
@@ -75,6 +77,7 @@ func (t *Hosts) List() ([]placement.UUID, uint64) {
 	for uuid := range t.byUUID {
 		list = append(list, uuid)
 	}
+	slices.SortFunc(list, func(a, b placement.UUID) int { return bytes.Compare(a[:], b[:]) })
 	return list, t.next - 1
 }
 

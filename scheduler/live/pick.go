@@ -134,6 +134,7 @@ func (s *Scheduler) walkTop(p *plan, size int) {
 type choice struct {
 	champion
 	found bool
+	pins  []byte
 }
 
 // consider makes a host the choice if it is admitted and better.
@@ -163,9 +164,17 @@ func (s *Scheduler) consider(p *plan, i uint32) verdict {
 	} else if s.cfg.Subset > 1 && p.group == nil && !p.forced {
 		c.score = 0 // equal: the seed decides, the same way again and again
 	}
-	if c.score != nowhere && (!s.choice.found || c.beats(&s.choice.champion)) {
-		s.choice = choice{c, true}
+	if c.score == nowhere || s.choice.found && !c.beats(&s.choice.champion) {
+		return v
 	}
+	own := choice{champion: c, found: true}
+	if p.pinned {
+		var ok bool
+		if own.pins, ok = s.pin(p, i); !ok {
+			return refused
+		}
+	}
+	s.choice = own
 	return v
 }
 

@@ -22,6 +22,8 @@ type plan struct {
 	refused   map[uint32]struct{}    // hosts that do not do for the present instance
 	patience  int                    // how many hosts to look at in vain
 	forced    bool                   // no filter is asked
+	pinned    bool                   // the pinner has to be asked
+	pins      map[uint32]*pins       // by host, as far as they were looked at
 	chosen    []uint32               // by instance
 	claims    []claim                // by instance
 	got       []Selection            // by instance; the caller's in the end
@@ -38,6 +40,7 @@ func (s *Scheduler) newPlan(req *Request) (*plan, error) {
 	}
 	p, _ := s.plans.Get().(*plan)
 	p.req, p.forced = req, forced(req.Spec)
+	p.pinned = s.cfg.Pinner != nil && s.cfg.Pinner.Wants(req.Spec)
 	var err error
 	p.instances, err = req.instances(p.instances[:0])
 	return p, err
@@ -145,6 +148,7 @@ func (s *Scheduler) tryDecide(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
+	s.alternates(p)
 	s.compose(p)
 	s.inFlight++
 	return nil
@@ -159,6 +163,7 @@ const (
 
 // prepare makes the plan start afresh.
 func (s *Scheduler) prepare(p *plan) error {
+	p.pins = nil
 	p.chosen, p.claims, p.got = p.chosen[:0], p.claims[:0], make([]Selection, 0, len(p.instances))
 	spec := p.req.Spec
 	if spec.Group != nil {
@@ -196,8 +201,12 @@ func (s *Scheduler) place(ctx context.Context, p *plan, k int) error {
 	s.view.note(host, false)
 	p.chosen, p.claims = append(p.chosen, host), append(p.claims, c)
 	p.got = append(p.got, Selection{
-		Instance: p.request.Instance, Host: r.state.Host, Node: r.state.Node, Cell: r.state.Cell, UUID: r.uuid, Allocations: got,
+		Instance: p.request.Instance, Host: r.state.Host, Node: r.state.Node, Cell: r.state.Cell, UUID: r.uuid, Allocations: got, Pins: s.choice.pins,
 	})
+	if p.pinned {
+		list := s.pinsOf(p, host)
+		list.held, list.fresh = append(list.held, pin{c.consumer, s.choice.pins}), true
+	}
 	if p.group != nil {
 		p.group.join(p.instances[k], p.request.Instance, host, r.state.Host)
 	}
@@ -241,6 +250,12 @@ func (s *Scheduler) compose(p *plan) {
 	w.Consumers = append(w.Consumers, p.req.Also...)
 	if p.group != nil {
 		p.group.carry(w)
+	}
+	for _, host := range p.chosen {
+		if list := p.pins[host]; list != nil && list.fresh {
+			list.carry(w)
+			list.fresh = false // once, however many instances are there
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -23,6 +25,7 @@ type rules struct {
 	mu       sync.Mutex
 	groups   []*scheduler.Group
 	memberOf map[placement.UUID]*scheduler.Group
+	devices  map[placement.UUID][]byte
 }
 
 func (r *rules) group(n int) *scheduler.Group {
@@ -39,6 +42,12 @@ func (r *rules) join(g *scheduler.Group, instances []string) {
 	}
 }
 
+func (r *rules) hold(instance placement.UUID, devices []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.devices[instance] = devices
+}
+
 // check holds one moment of the engine to capacities and group policies.
 func (r *rules) check(e *placement.Engine) error {
 	snap := e.Snapshot()
@@ -50,16 +59,21 @@ func (r *rules) check(e *placement.Engine) error {
 			}
 		}
 	}
+	at := map[placement.UUID]placement.UUID{}
 	on := map[*scheduler.Group]map[placement.UUID]int{}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range snap.Consumers() {
+		at[c.UUID] = c.Allocations[0].Provider
 		if g := r.memberOf[c.UUID]; g != nil {
 			if on[g] == nil {
 				on[g] = map[placement.UUID]int{}
 			}
-			on[g][c.Allocations[0].Provider]++
+			on[g][at[c.UUID]]++
 		}
+	}
+	if err := r.checkDevices(at); err != nil {
+		return err
 	}
 	for g, hosts := range on {
 		most := 1
@@ -78,6 +92,44 @@ func (r *rules) check(e *placement.Engine) error {
 	return nil
 }
 
+// devices is a pinner of hosts with six devices each: an instance whose
+// topology is a number gets that many, one byte each.
+type devices struct{}
+
+func (devices) Wants(s *scheduler.RequestSpec) bool { return s.Topology != nil }
+
+func (devices) Pin(r *scheduler.Request, _ *scheduler.HostState, taken [][]byte) ([]byte, scheduler.Reason, error) {
+	var got []byte
+	for device := byte('a'); device <= 'f' && len(got) < r.Spec.Topology.(int); device++ {
+		if !slices.ContainsFunc(taken, func(other []byte) bool { return bytes.IndexByte(other, device) >= 0 }) {
+			got = append(got, device)
+		}
+	}
+	if len(got) < r.Spec.Topology.(int) {
+		return nil, scheduler.Reason{Why: "too few devices are free"}, nil
+	}
+	return got, scheduler.Reason{}, nil
+}
+
+// checkDevices demands that no device of a host has two holders, by what the
+// schedulers answered. held says where each instance is.
+func (r *rules) checkDevices(held map[placement.UUID]placement.UUID) error {
+	type device struct {
+		host placement.UUID
+		name byte
+	}
+	seen := map[device]placement.UUID{}
+	for instance, host := range held {
+		for _, name := range r.devices[instance] {
+			if other, twice := seen[device{host, name}]; twice {
+				return fmt.Errorf("device %c of %s is held by %s and %s", name, host, other, instance)
+			}
+			seen[device{host, name}] = instance
+		}
+	}
+	return nil
+}
+
 // An actor schedules and deletes at random.
 type actor struct {
 	w     *world
@@ -91,7 +143,7 @@ type actor struct {
 
 func (a *actor) step(ctx context.Context) error {
 	switch a.rng.IntN(10) {
-	case 0, 1, 2:
+	case 0, 1, 2, 3, 4:
 		if len(a.mine) > 0 {
 			k := a.rng.IntN(len(a.mine))
 			gone := a.mine[k]
@@ -100,7 +152,7 @@ func (a *actor) step(ctx context.Context) error {
 			a.count["deleted"]++
 			return insist(func() error { return a.w.engine.DeleteAllocations(ctx, gone) })
 		}
-	case 3: // a foreign claim that knows no groups
+	case 5: // a foreign claim that knows no groups
 		n := a.next
 		a.next++
 		host := id('h', a.rng.IntN(10))
@@ -122,13 +174,16 @@ func (a *actor) step(ctx context.Context) error {
 }
 
 func (a *actor) schedule(ctx context.Context) error {
-	count := 1 + a.rng.IntN(3)
+	count := 1 + a.rng.IntN(2)
 	req := request(a.next, count, 1+a.rng.Int64N(2), 4+a.rng.Int64N(8))
 	a.next += count
 	if a.rng.IntN(3) > 0 {
 		g := a.r.group(a.rng.IntN(100))
 		a.r.join(g, req.Spec.Instances)
 		req.Spec.Group = &scheduler.Group{UUID: g.UUID, Policy: g.Policy, MaxServerPerHost: g.MaxServerPerHost}
+	}
+	if a.rng.IntN(3) == 0 {
+		req.Spec.Topology = 1 + a.rng.IntN(2)
 	}
 	chosen, err := a.s.Schedule(ctx, req)
 	if errors.Is(err, scheduler.ErrNoValidHost) {
@@ -145,6 +200,13 @@ func (a *actor) schedule(ctx context.Context) error {
 	a.count["placed"]++
 	for k := range chosen {
 		uuid := placement.MustUUID(chosen[k].Instance)
+		if want := req.Spec.Topology; want != nil && len(chosen[k].Pins) != want {
+			return fmt.Errorf("instance %s has devices %q, wants %v", uuid, chosen[k].Pins, want)
+		}
+		if kept := live.Pins(a.w.engine, chosen[k].UUID, uuid); !bytes.Equal(kept, chosen[k].Pins) {
+			return fmt.Errorf("instance %s got devices %q, the engine has %q", uuid, chosen[k].Pins, kept)
+		}
+		a.r.hold(uuid, chosen[k].Pins)
 		a.mine = append(a.mine, uuid)
 		_, held, err := a.w.engine.Consumer(uuid)
 		if err != nil || len(held) != 2 || held[0].Provider != chosen[k].UUID || len(chosen[k].Allocations) != 2 {
@@ -168,7 +230,8 @@ func TestRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, open(), 10)
-			r := &rules{memberOf: map[placement.UUID]*scheduler.Group{}}
+			w.cfg.Pinner = devices{}
+			r := &rules{memberOf: map[placement.UUID]*scheduler.Group{}, devices: map[placement.UUID][]byte{}}
 			two := int64(2)
 			for n := range 6 {
 				g := &scheduler.Group{UUID: fmt.Sprint("group", n), Policy: policy(rand.New(rand.NewPCG(uint64(n), 0)))}
@@ -188,7 +251,7 @@ func TestRules(t *testing.T) {
 // race runs actors until each has made its steps, and sums up what they saw.
 func race(t *testing.T, w *world, r *rules) map[string]int {
 	t.Helper()
-	const schedulers, each, steps = 3, 3, 60
+	const schedulers, each, steps = 3, 3, 100
 	var wg sync.WaitGroup
 	var actors []*actor
 	for k := range schedulers {

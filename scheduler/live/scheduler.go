@@ -16,6 +16,8 @@ type Config struct {
 	Hosts    *Hosts
 	Filters  []scheduler.Filter
 	Weighers []scheduler.Weigher
+	// Pinner gives away NUMA cells and devices; nil: nobody does.
+	Pinner Pinner
 	// Scales says by the name of a weigher which raw score counts as 1 before
 	// its multiplier; absent: see [DefaultScale].
 	Scales map[string]float64
