@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf build run generate soak-crash soak-flip soak-disk soak-http
+.PHONY: check fmt lint test race fuzz bench perf build run generate differential soak-crash soak-flip soak-disk soak-http
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -61,6 +61,11 @@ run: build
 ## generate: files that are made from other files
 generate:
 	$(GO) generate ./...
+
+## differential: the Placement API against OpenStack Placement (Debian's packages, or KILONOVA_REFERENCE_URL)
+differential:
+	@if [ -z "$${KILONOVA_REFERENCE_URL:-}" ] && [ "$$(id -u)" = 0 ] && ! dpkg -s python3-placement uwsgi-core uwsgi-plugin-python3 >/dev/null 2>&1; then apt-get update && apt-get install -y --no-install-recommends python3-placement uwsgi-core uwsgi-plugin-python3; fi
+	$(GO) test -tags integration -count=1 -timeout 120m -run '^TestDifferential$$' -v ./api/placementapi 2>&1 | tee bench/results/differential.txt
 
 ## soak-crash: kill a committing process a hundred times
 soak-crash:

@@ -11,6 +11,7 @@ type Identity struct {
 	Project     string // "": not scoped to a project
 	Roles       []string
 	SystemScope string // "all": scoped to the whole system
+	Domain      string // "": not scoped to a domain
 }
 
 // HasRole reports whether the identity has a role, whatever its case.

@@ -68,7 +68,7 @@ func (e *Error) sentence(r *http.Request) string {
 	case http.StatusMethodNotAllowed:
 		return "The method " + r.Method + " is not allowed for this resource. "
 	case http.StatusNotAcceptable:
-		return "The resource could not be generated that was acceptable to your browser (content of type " + cmp.Or(r.Header.Get("Accept"), "application/json") + ". "
+		return "The resource could not be generated that was acceptable to your browser\n(content of type " + cmp.Or(r.Header.Get("Accept"), "application/json") + ". "
 	case http.StatusUnsupportedMediaType:
 		return "The request media type " + r.Header.Get("Content-Type") + " is not supported by this server. "
 	default:
@@ -79,7 +79,15 @@ func (e *Error) sentence(r *http.Request) string {
 // Text is the whole detail: the standard sentence of the status, a blank
 // line, and what is wrong.
 func (e *Error) Text(r *http.Request) string {
-	return e.sentence(r) + "\n\n " + strings.NewReplacer("\r", "", "\n", " ").Replace(e.Detail) + strings.Repeat(" ", e.comments())
+	return strings.ReplaceAll(e.sentence(r), "\n", " ") + "\n\n " + strings.NewReplacer("\r", "", "\n", " ").Replace(e.Detail) + strings.Repeat(" ", e.comments())
+}
+
+// Markup is the whole detail with the line breaks of HTML, as some of
+// OpenStack's middleware puts it into JSON.
+//
+// Source: webob, exc.py, body_template_obj and json_body.
+func (e *Error) Markup(r *http.Request) string {
+	return e.sentence(r) + "<br /><br />\n" + e.Detail + strings.Repeat("\n", e.comments())
 }
 
 // comments is how many empty lines stand after the detail, for a comment that

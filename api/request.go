@@ -46,11 +46,17 @@ var (
 	errNotUTF8    = errors.New("it is not valid UTF-8")
 )
 
-// ParseQuery reads a query string. As Python does, it keeps parameters
-// without a value and takes a malformed escape for what it looks like.
+// ParseQuery reads a query string, whose parameters & or ; separate. As Python
+// does, it keeps parameters without a value and takes a malformed escape for
+// what it looks like.
+//
+// Source: webob, compat.py, parse_qsl.
 func ParseQuery(raw string) (Query, error) {
 	if raw == "" {
 		return nil, nil
+	}
+	if strings.Contains(raw, ";") {
+		raw = strings.ReplaceAll(raw, ";", "&")
 	}
 	if strings.Count(raw, "&") >= MaxParams {
 		return nil, errManyParams

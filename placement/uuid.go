@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // UUID names a provider, an aggregate or a consumer. The zero UUID means
@@ -11,24 +12,37 @@ import (
 type UUID [16]byte
 
 // ParseUUID reads the forms that OpenStack accepts: 32 hexadecimal digits in
-// either case, with or without hyphens. It returns an [*InputError].
+// either case, with hyphens anywhere or nowhere, also in braces or after
+// "urn:uuid:". It returns an [*InputError].
 //
 // Source: oslo_utils, uuidutils.is_uuid_like.
 func ParseUUID(s string) (UUID, error) {
-	var u UUID
-	digits := make([]byte, 0, 32)
-	for i := range len(s) {
-		if s[i] != '-' {
-			digits = append(digits, s[i])
-		}
+	u, ok := parseUUID(s)
+	if !ok && strings.ContainsAny(s, "{}:") {
+		u, ok = parseUUID(strings.Trim(strings.ReplaceAll(strings.ReplaceAll(s, "urn:", ""), "uuid:", ""), "{}"))
 	}
-	if len(digits) != 32 {
-		return UUID{}, badInput("uuid", s, "32 hexadecimal digits")
-	}
-	if _, err := hex.Decode(u[:], digits); err != nil {
+	if !ok {
 		return UUID{}, badInput("uuid", s, "32 hexadecimal digits")
 	}
 	return u, nil
+}
+
+func parseUUID(s string) (u UUID, ok bool) {
+	digits := make([]byte, 0, 32)
+	for i := range len(s) {
+		if s[i] == '-' {
+			continue
+		}
+		if len(digits) == 32 {
+			return UUID{}, false
+		}
+		digits = append(digits, s[i])
+	}
+	if len(digits) != 32 {
+		return UUID{}, false
+	}
+	_, err := hex.Decode(u[:], digits)
+	return u, err == nil
 }
 
 // MustUUID is ParseUUID for constants in examples and tests: it panics on a

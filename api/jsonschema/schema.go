@@ -2,6 +2,7 @@ package jsonschema
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,8 +75,11 @@ func (v *Violation) String() string {
 		v.Message, ReprString(v.Keyword), strings.Join(v.rule, ""), v.Schema.repr(), strings.Join(v.path, ""), Repr(v.Value))
 }
 
-// Validate returns nil when v satisfies s, and otherwise the first of the
-// shallowest violations.
+// Validate returns nil when v satisfies s, and otherwise the violation that
+// says most: the shallowest ones before others, of those an alternative that
+// fails as a whole last and a wrong type first, and the first of equals.
+//
+// Source: jsonschema, exceptions.py, best_match and by_relevance.
 func (s *Schema) Validate(v *Value) *Violation {
 	c := check{}
 	c.visit(s, v)
@@ -86,7 +90,15 @@ type check struct {
 	path  []step
 	worst *Violation
 	depth int // of worst
+	rank  int // of worst
 }
+
+// The ranks of violations at one depth; the highest counts.
+const (
+	rankAlternatives = iota
+	rankValue
+	rankType
+)
 
 // step is one part of the way to a value and to its schema.
 type step struct {
@@ -96,9 +108,22 @@ type step struct {
 	at  int    // of the element, when doc is ""
 }
 
+// beats reports whether a violation of a rank at the present place says more
+// than what was found before.
+func (c *check) beats(rank int) bool {
+	return c.worst == nil || len(c.path) < c.depth || len(c.path) == c.depth && rank > c.rank
+}
+
 // report notes a violation at the present place.
 func (c *check) report(s *Schema, v *Value, keyword, message string) {
-	if c.worst != nil && len(c.path) >= c.depth {
+	rank := rankValue
+	switch keyword {
+	case "type":
+		rank = rankType
+	case "anyOf":
+		rank = rankAlternatives
+	}
+	if !c.beats(rank) {
 		return
 	}
 	w := &Violation{Message: message, Keyword: keyword, Schema: s, Value: v}
@@ -111,11 +136,11 @@ func (c *check) report(s *Schema, v *Value, keyword, message string) {
 		w.rule = append(w.rule, "["+ReprString(st.key)+"]")
 		w.path = append(w.path, "["+ReprString(st.doc)+"]")
 	}
-	c.worst, c.depth = w, len(c.path)
+	c.worst, c.depth, c.rank = w, len(c.path), rank
 }
 
 func (c *check) visit(s *Schema, v *Value) {
-	if c.worst != nil && len(c.path) >= c.depth {
+	if !c.beats(rankType) {
 		return
 	}
 	if len(s.Types) > 0 && !hasType(v, s.Types) {
@@ -173,33 +198,38 @@ func hasType(v *Value, types []string) bool {
 	return false
 }
 
+// anyOf tries alternatives. When one of them has the right type, what is
+// wrong is said from there on, with the alternative's number as the place.
 func (c *check) anyOf(s *Schema, v *Value) {
-	var closest *Violation // of the alternative whose type is right
-	for _, sub := range s.AnyOf {
+	var closest *Violation
+	for i, sub := range s.AnyOf {
 		w := sub.Validate(v)
 		if w == nil {
 			return
 		}
 		if w.Keyword != "type" {
 			closest = w
+			closest.rule = append([]string{"[" + strconv.Itoa(i) + "]"}, w.rule...)
 		}
 	}
-	if closest != nil {
-		c.report(closest.Schema, closest.Value, closest.Keyword, closest.Message)
+	if !c.beats(rankAlternatives) {
 		return
 	}
 	c.report(s, v, "anyOf", Repr(v)+" is not valid under any of the given schemas")
+	if closest != nil {
+		c.worst = closest
+	}
 }
 
 func (c *check) str(s *Schema, v *Value) {
+	if s.Pattern != nil && !s.Pattern.Match(v.Text) {
+		c.report(s, v, "pattern", Repr(v)+" does not match "+ReprString(s.Pattern.Source))
+	}
 	if s.MinChars > 0 && len(v.Text) < s.MinChars {
 		c.report(s, v, "minLength", Repr(v)+" is too short")
 	}
 	if s.MaxChars > 0 && len(v.Text) > s.MaxChars && len([]rune(v.Text)) > s.MaxChars {
 		c.report(s, v, "maxLength", Repr(v)+" is too long")
-	}
-	if s.Pattern != nil && !s.Pattern.Match(v.Text) {
-		c.report(s, v, "pattern", Repr(v)+" does not match "+ReprString(s.Pattern.Source))
 	}
 	if s.Format != nil && !s.Format.Match(v.Text) {
 		c.report(s, v, "format", Repr(v)+" is not a "+ReprString(s.Format.Name))
@@ -272,37 +302,49 @@ func (c *check) object(s *Schema, v *Value) {
 		}
 		c.report(s, v, "minProperties", Repr(v)+message)
 	}
-	var extra []string
-	for i, key := range v.Keys {
-		if !c.member(s, key, &v.Items[i]) && s.Closed {
-			extra = append(extra, key)
-		}
-	}
+	known := c.members(s, v)
 	for _, name := range s.Required {
 		if v.Get(name) == nil {
 			c.report(s, v, "required", ReprString(name)+" is a required property")
 			break
 		}
 	}
-	if len(extra) > 0 {
-		c.report(s, v, "additionalProperties", extraMessage(s, extra))
+	if s.Closed && known < len(v.Keys) {
+		c.report(s, v, "additionalProperties", extraMessage(s, s.extra(v)))
 	}
 }
 
-// member checks one member and reports whether the schema knows its key.
-func (c *check) member(s *Schema, key string, v *Value) bool {
-	known := false
+// members checks the members that the schema knows, in its order, and returns
+// how many they are. A key that has a property and a pattern counts twice,
+// which no schema here has.
+func (c *check) members(s *Schema, v *Value) (known int) {
 	for i := range s.Properties {
-		if p := &s.Properties[i]; p.Name == key {
-			c.enter(step{in: "properties", key: key, doc: key}, p.Schema, v)
-			known = true
+		p := &s.Properties[i]
+		if member := v.Get(p.Name); member != nil {
+			c.enter(step{in: "properties", key: p.Name, doc: p.Name}, p.Schema, member)
+			known++
 		}
 	}
 	for i := range s.Patterns {
-		if p := &s.Patterns[i]; p.Pattern.Match(key) {
-			c.enter(step{in: "patternProperties", key: p.Pattern.Source, doc: key}, p.Schema, v)
-			known = true
+		p := &s.Patterns[i]
+		for k, key := range v.Keys {
+			if p.Pattern.Match(key) {
+				c.enter(step{in: "patternProperties", key: p.Pattern.Source, doc: key}, p.Schema, &v.Items[k])
+				known++
+			}
 		}
 	}
 	return known
+}
+
+// extra returns the keys that the schema does not know.
+func (s *Schema) extra(v *Value) []string {
+	var list []string
+	for _, key := range v.Keys {
+		property := slices.ContainsFunc(s.Properties, func(p Property) bool { return p.Name == key })
+		if !property && !slices.ContainsFunc(s.Patterns, func(p PatternProperty) bool { return p.Pattern.Match(key) }) {
+			list = append(list, key)
+		}
+	}
+	return list
 }

@@ -80,30 +80,33 @@ func TestValidate(t *testing.T) {
 		},
 	}
 	for body, want := range map[string]string{
-		`{"n": 1}`:                       "",
-		`{"n": 2.0, "a": null}`:          "",
-		`{"n": 1, "o": {"abc": 1.5}}`:    "",
-		`[]`:                             "[] is not of type 'object'",
-		`{}`:                             "{} should be non-empty",
-		`{"s": "ab"}`:                    "'n' is a required property",
-		`{"n": 0}`:                       "0 is less than the minimum of 1",
-		`{"n": 11}`:                      "11 is greater than the maximum of 10",
-		`{"n": 1.5}`:                     "1.5 is not of type 'integer'",
-		`{"n": "1"}`:                     "'1' is not of type 'integer'",
-		`{"n": 1, "s": "a"}`:             "'a' is too short",
-		`{"n": 1, "s": "abca"}`:          "'abca' is too long",
-		`{"n": 1, "s": "xyz"}`:           "'xyz' does not match '^[a-c]+$'",
-		`{"n": 1, "l": []}`:              "[] is too short",
-		`{"n": 1, "l": ["a", "a"]}`:      "['a', 'a'] has non-unique elements",
-		`{"n": 1, "l": [1]}`:             "1 is not of type 'string'",
-		`{"n": 1, "e": "z"}`:             "'z' is not one of ['x', 'y']",
-		`{"n": 1, "o": {"d": 1}}`:        "'d' does not match any of the regexes: '^[a-c]+$'",
-		`{"n": 1, "o": {"a": "x"}}`:      "'x' is not of type 'number'",
-		`{"n": 1, "a": "long"}`:          "'long' is too long",
-		`{"n": 1, "a": 1}`:               "1 is not valid under any of the given schemas",
-		`{"n": 0, "q": 1}`:               "Additional properties are not allowed ('q' was unexpected)", // the shallower one
-		`{"n": 1, "q": 1, "r": [true]}`:  "Additional properties are not allowed ('q', 'r' were unexpected)",
-		`{"n": 1, "l": [true], "s": ""}`: "'' is too short",
+		`{"n": 1}`:                        "",
+		`{"n": 2.0, "a": null}`:           "",
+		`{"n": 1, "o": {"abc": 1.5}}`:     "",
+		`[]`:                              "[] is not of type 'object'",
+		`{}`:                              "{} should be non-empty",
+		`{"s": "ab"}`:                     "'n' is a required property",
+		`{"n": 0}`:                        "0 is less than the minimum of 1",
+		`{"n": 11}`:                       "11 is greater than the maximum of 10",
+		`{"n": 1.5}`:                      "1.5 is not of type 'integer'",
+		`{"n": "1"}`:                      "'1' is not of type 'integer'",
+		`{"n": 1, "s": "a"}`:              "'a' is too short",
+		`{"n": 1, "s": "abca"}`:           "'abca' is too long",
+		`{"n": 1, "s": "xyz"}`:            "'xyz' does not match '^[a-c]+$'",
+		`{"n": 1, "l": []}`:               "[] is too short",
+		`{"n": 1, "l": ["a", "a"]}`:       "['a', 'a'] has non-unique elements",
+		`{"n": 1, "l": [1]}`:              "1 is not of type 'string'",
+		`{"n": 1, "e": "z"}`:              "'z' is not one of ['x', 'y']",
+		`{"n": 1, "o": {"d": 1}}`:         "'d' does not match any of the regexes: '^[a-c]+$'",
+		`{"n": 1, "o": {"a": "x"}}`:       "'x' is not of type 'number'",
+		`{"n": 1, "a": "long"}`:           "'long' is too long",
+		`{"n": 1, "a": 1}`:                "1 is not valid under any of the given schemas",
+		`{"n": 0, "q": 1}`:                "Additional properties are not allowed ('q' was unexpected)", // the shallower one
+		`{"n": 1, "q": 1, "r": [true]}`:   "Additional properties are not allowed ('q', 'r' were unexpected)",
+		`{"n": 1, "l": [true], "s": ""}`:  "'' does not match '^[a-c]+$'",    // the first of two, and shallower
+		`{"e": "z", "s": "abca", "n": 0}`: "0 is less than the minimum of 1", // the first of the schema
+		`{"n": 0, "e": 5}`:                "5 is not of type 'string'",       // a wrong type says more
+		`{"a": "long", "n": 0}`:           "0 is less than the minimum of 1", // alternatives say less
 	} {
 		v, err := Parse([]byte(body))
 		if err != nil {
@@ -122,5 +125,11 @@ func TestValidate(t *testing.T) {
 		"    {'type': 'string'}\n\nOn instance['l'][1]:\n    5"
 	if got := schema.Validate(&v).String(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+	v, _ = Parse([]byte(`{"n": 1, "a": "long"}`))
+	const wantAlternative = "'long' is too long\n\nFailed validating 'maxLength' in schema[0]:\n" +
+		"    {'maxLength': 3, 'type': 'string'}\n\nOn instance:\n    'long'"
+	if got := schema.Validate(&v).String(); got != wantAlternative {
+		t.Errorf("got %s\nwant %s", got, wantAlternative)
 	}
 }

@@ -40,6 +40,9 @@ type tokenBody struct {
 		Project *struct {
 			ID string `json:"id"`
 		} `json:"project"`
+		Domain *struct {
+			ID string `json:"id"`
+		} `json:"domain"`
 		System *struct {
 			All bool `json:"all"`
 		} `json:"system"`
@@ -79,6 +82,9 @@ func (b *tokenBody) verdict() verdict {
 	v := verdict{who: api.Identity{User: t.User.ID}, expires: t.ExpiresAt}
 	if t.Project != nil {
 		v.who.Project = t.Project.ID
+	}
+	if t.Domain != nil {
+		v.who.Domain = t.Domain.ID
 	}
 	if t.System != nil && t.System.All {
 		v.who.SystemScope = "all"

@@ -320,7 +320,7 @@ func (c *call) unauthenticated(err error) {
 		Message string `json:"message"`
 		Code    string `json:"code"`
 		Title   string `json:"title"`
-	}{refusal.Text(c.r), "401 Unauthorized", "Unauthorized"})
+	}{refusal.Markup(c.r), "401 Unauthorized", "Unauthorized"})
 }
 
 // writeError sends an error as the client wants it.
@@ -329,9 +329,13 @@ func (c *call) writeError(e *api.Error, document any) {
 	media, page := e.Page(c.r)
 	body := bytes.NewBufferString(page)
 	h["Content-Type"] = jsonType
-	if media != "" {
+	switch {
+	case c.r.Method == http.MethodHead: // has no body to choose a type for
+		h["Content-Type"] = []string{"text/html; charset=UTF-8"}
+		body.Reset()
+	case media != "":
 		h["Content-Type"] = []string{media}
-	} else {
+	default:
 		enc := json.NewEncoder(body)
 		enc.SetEscapeHTML(false)
 		_ = enc.Encode(document) // strings and numbers always can be

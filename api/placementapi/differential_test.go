@@ -38,7 +38,7 @@ func TestDifferential(t *testing.T) {
 				counts[d.compare()]++
 			}
 		}
-		t.Logf("%d worlds from seed %d: %v", worlds, seed, counts)
+		report(t, "candidate requests", counts)
 	})
 	t.Run("requests", func(t *testing.T) { testRequests(t, url, seed, worlds, steps) })
 }
@@ -339,19 +339,19 @@ func (d *diff) compare() string {
 	ours, theirs := d.get("", path, minor), d.get(d.theirs, path, minor)
 	switch {
 	case theirs.status == http.StatusInternalServerError:
-		return "excused: 500"
+		return "excused: internal error"
 	case ours.status != theirs.status:
 		d.t.Errorf("seed %d, 1.%d %s: status %d, theirs %d", d.seed, minor, path, ours.status, theirs.status)
-		return "different status"
+		return "different"
 	case maps.Equal(ours.requests, theirs.requests) && canonical(ours.summaries) == canonical(theirs.summaries):
 		if len(ours.requests) == 0 {
 			return "equal, none"
 		}
 		return "equal"
 	case sameClass:
-		return "excused: amounts of shared objects"
+		return "excused: " + excuseShared
 	case d.sharing && contains(ours.requests, theirs.requests) && len(ours.requests) > len(theirs.requests):
-		return "excused: lost candidates of sharing providers"
+		return "excused: " + excuseLost
 	}
 	d.t.Errorf("seed %d, 1.%d %s:\nours %d %v\ntheirs %d %v\nsummaries ours %s\ntheirs %s", d.seed, minor, path,
 		len(ours.requests), missingIn(ours.requests, theirs.requests), len(theirs.requests), missingIn(theirs.requests, ours.requests),

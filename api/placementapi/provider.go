@@ -123,8 +123,11 @@ func (c *call) createProvider() error {
 		_, _ = rand.Read(p.UUID[:]) // never fails
 		p.UUID[6], p.UUID[8] = p.UUID[6]&0x0f|0x40, p.UUID[8]&0x3f|0x80
 	}
-	if parent := doc.Get("parent_provider_uuid"); parent != nil {
-		p.Parent, _ = placement.ParseUUID(parent.Str()) // null: none
+	if parent := doc.Get("parent_provider_uuid"); parent != nil && parent.Kind != jsonschema.Null {
+		known := false
+		if p.Parent, known = pathUUID(parent.Str()); !known {
+			return notCreatable(&p, textNoParent)
+		}
 	}
 	made, err := c.s.engine.CreateProvider(c.r.Context(), p)
 	if err != nil {
@@ -161,6 +164,10 @@ func (c *call) notCreated(p *placement.Provider, err error) error {
 	case p.Name == "":
 		reason = "name is required"
 	}
+	return notCreatable(p, reason)
+}
+
+func notCreatable(p *placement.Provider, reason string) error {
 	return bad(fmt.Sprintf(`Unable to create resource provider "%s", %s: Object action create failed because: %s`, p.Name, p.UUID, reason))
 }
 
@@ -185,8 +192,8 @@ func (c *call) updateProvider() error {
 	name := strings.Clone(doc.Get("name").Str())
 	u := placement.ProviderUpdate{Name: &name, AllowReparenting: c.at(37)}
 	if v := doc.Get("parent_provider_uuid"); v != nil {
-		parent, _ := placement.ParseUUID(v.Str()) // null: none
-		if parent.IsZero() && v.Kind != jsonschema.Null {
+		parent, known := pathUUID(v.Str()) // other forms name no provider
+		if !known && v.Kind != jsonschema.Null {
 			return c.notMoved("create", textNoParent)
 		}
 		u.Parent = &parent

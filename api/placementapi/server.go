@@ -176,7 +176,7 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
 }
 
 // dispatch finds the route. Paths that the standard router would redirect are
-// not found, as in OpenStack.
+// not found, and an escaped slash is a slash, as in OpenStack.
 func (s *Server) dispatch(c *call, path string, inside bool) {
 	if path == "" {
 		path = "/"
@@ -187,9 +187,9 @@ func (s *Server) dispatch(c *call, path string, inside bool) {
 		return
 	}
 	r := c.r
-	if s.cfg.PathPrefix != "" || r.URL.Path != path {
+	if r.URL.Path != path || r.URL.RawPath != "" {
 		u := *r.URL
-		u.Path, u.RawPath = path, strings.TrimPrefix(u.RawPath, s.cfg.PathPrefix)
+		u.Path, u.RawPath = path, ""
 		clone := *r
 		clone.URL = &u
 		r = &clone

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,8 @@ type Default struct {
 	// Deprecated is the rule's former text. It grants too, unless new
 	// defaults are enforced or a file overrides the rule.
 	Deprecated string
-	// ProjectOnly: the rule is for tokens of a project, not of the system.
+	// ProjectOnly: the rule is for tokens of a project, not of the system or a
+	// domain.
 	ProjectOnly bool
 }
 
@@ -23,20 +25,22 @@ type Default struct {
 type Config struct {
 	Defaults           []Default
 	Overrides          map[string]string // rules of the operator's file, by name
-	EnforceScope       bool              // refuse system tokens where ProjectOnly is set
+	Fallback           string            // the rule that rule: means when it names one that is not there; "": default
+	EnforceScope       bool              // refuse tokens of the system or a domain where ProjectOnly is set
 	EnforceNewDefaults bool              // deprecated rules grant nothing
 }
 
 // Enforcer decides.
 type Enforcer struct {
 	rules       map[string]check
+	fallback    string
 	projectOnly map[string]bool
 	scope       bool
 }
 
 // New compiles every rule. A malformed one is an error that names it.
 func New(cfg Config) (*Enforcer, error) {
-	e := &Enforcer{rules: map[string]check{}, projectOnly: map[string]bool{}, scope: cfg.EnforceScope}
+	e := &Enforcer{rules: map[string]check{}, fallback: cmp.Or(cfg.Fallback, "default"), projectOnly: map[string]bool{}, scope: cfg.EnforceScope}
 	for _, d := range cfg.Defaults {
 		rule := d.Rule
 		if d.Deprecated != "" && !cfg.EnforceNewDefaults {
@@ -68,8 +72,8 @@ func New(cfg Config) (*Enforcer, error) {
 // does not exist allows nothing.
 func (e *Enforcer) Allows(name string, who *api.Identity, target Target) bool {
 	c, known := e.rules[name]
-	if !known || e.scope && e.projectOnly[name] && who.SystemScope != "" {
+	if !known || e.scope && e.projectOnly[name] && (who.SystemScope != "" || who.Domain != "") {
 		return false
 	}
-	return c(&asker{rules: e.rules, who: who, target: target})
+	return c(&asker{rules: e.rules, fallback: e.fallback, who: who, target: target})
 }

@@ -23,7 +23,7 @@ func TestRules(t *testing.T) {
 		"not not role:member":                   true,
 		"project_id:%(project_id)s":             true,
 		"project_id:%(other)s":                  false,
-		"user_id:u and tenant:p":                true,
+		"user_id:u and project_id:p":            true,
 		"user_id:%(user_id)s":                   false,
 		"rule:base":                             true,
 		"rule:missing":                          false,

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kilonova-cloud/kilonova/api"
@@ -13,10 +15,11 @@ type Target map[string]string
 
 // asker is one decision under way.
 type asker struct {
-	rules  map[string]check
-	who    *api.Identity
-	target Target
-	depth  int // of rules that refer to rules
+	rules    map[string]check
+	fallback string
+	who      *api.Identity
+	target   Target
+	depth    int // of rules that refer to rules
 }
 
 // check is a compiled rule.
@@ -32,7 +35,7 @@ const maxDepth = 32
 //
 // Source: oslo.policy, _parser.py.
 func compile(rule string) (check, error) {
-	if strings.TrimSpace(rule) == "" {
+	if rule == "" {
 		return always, nil
 	}
 	p := parser{words: split(rule)}
@@ -142,10 +145,16 @@ func (p *parser) term() (check, error) {
 func leaf(kind, match string) (check, error) {
 	switch kind {
 	case "role":
-		return func(a *asker) bool { return a.who.HasRole(a.fill(match)) }, nil
+		return func(a *asker) bool {
+			role, ok := a.expand(match)
+			return ok && a.who.HasRole(role)
+		}, nil
 	case "rule":
 		return func(a *asker) bool {
 			c, known := a.rules[match]
+			if !known {
+				c, known = a.rules[a.fallback]
+			}
 			if a.depth++; !known || a.depth > maxDepth {
 				return false
 			}
@@ -155,44 +164,80 @@ func leaf(kind, match string) (check, error) {
 	case "http", "https":
 		return nil, fmt.Errorf("checks by a remote server (%s:) are not supported", kind)
 	}
+	if text, is := literal(kind); is {
+		return func(a *asker) bool {
+			want, ok := a.expand(match)
+			return ok && want == text
+		}, nil
+	}
 	return func(a *asker) bool {
 		want, ok := a.expand(match)
+		if kind == "roles" {
+			return ok && slices.Contains(a.who.Roles, want)
+		}
 		have, known := a.attribute(kind)
 		return ok && known && have == want
 	}, nil
 }
 
-func (a *asker) attribute(name string) (string, bool) {
-	if n := len(name); n >= 2 && (name[0] == '\'' || name[0] == '"') && name[n-1] == name[0] {
-		return name[1 : n-1], true
+// literal returns the text of a constant: a quoted text, a word of Python, a
+// whole number.
+func literal(s string) (string, bool) {
+	if n := len(s); n >= 2 && (s[0] == '\'' || s[0] == '"') && s[n-1] == s[0] {
+		return s[1 : n-1], true
 	}
+	n, err := strconv.Atoi(s)
+	return s, s == "True" || s == "False" || s == "None" || err == nil && strconv.Itoa(n) == s
+}
+
+// attribute returns one of who asks; what there is none of matches nothing.
+func (a *asker) attribute(name string) (string, bool) {
+	value := ""
 	switch name {
 	case "user_id":
-		return a.who.User, true
-	case "project_id", "tenant_id", "tenant":
-		return a.who.Project, a.who.Project != ""
+		value = a.who.User
+	case "project_id":
+		value = a.who.Project
+	case "domain_id":
+		value = a.who.Domain
 	case "system_scope":
-		return a.who.SystemScope, a.who.SystemScope != ""
-	case "True":
-		return "True", true
-	default:
-		return "", false
+		value = a.who.SystemScope
+	case "is_admin_project":
+		value = "True" // as tokens say when Identity knows no such project
 	}
+	return value, value != ""
 }
 
-func (a *asker) fill(match string) string {
-	s, _ := a.expand(match)
-	return s
-}
-
-// expand replaces %(name)s by the attribute of the target; a missing one
-// matches nothing.
+// expand replaces each %(name)s by the attribute of the target; with a
+// missing one, or a percent sign of another kind, the check matches nothing.
 func (a *asker) expand(match string) (string, bool) {
-	name, isRef := strings.CutPrefix(match, "%(")
-	name, closed := strings.CutSuffix(name, ")s")
-	if !isRef || !closed {
+	before, rest, found := strings.Cut(match, "%")
+	if !found {
 		return match, true
 	}
+	var b strings.Builder
+	for found {
+		b.WriteString(before)
+		if after, double := strings.CutPrefix(rest, "%"); double {
+			b.WriteByte('%')
+			before, rest, found = strings.Cut(after, "%")
+			continue
+		}
+		name, after, closed := strings.Cut(rest, ")s")
+		name, opened := strings.CutPrefix(name, "(")
+		value, known := a.aim(name)
+		if !opened || !closed || !known {
+			return "", false
+		}
+		b.WriteString(value)
+		before, rest, found = strings.Cut(after, "%")
+	}
+	b.WriteString(before)
+	return b.String(), true
+}
+
+// aim returns an attribute of the target.
+func (a *asker) aim(name string) (string, bool) {
 	if a.target == nil && (name == "project_id" || name == "user_id") {
 		return a.attribute(name)
 	}

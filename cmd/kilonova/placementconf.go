@@ -164,10 +164,11 @@ func (set *placementSettings) options(cfg *oslocfg.Config) {
 func (set *placementSettings) policy(cfg *oslocfg.Config, auth string) error {
 	rules := policy.Config{
 		Defaults:           placementapi.DefaultRules(),
+		Fallback:           cfg.String("oslo_policy", "policy_default_rule", "default"),
 		EnforceScope:       cfg.Bool("oslo_policy", "enforce_scope", true),
 		EnforceNewDefaults: cfg.Bool("oslo_policy", "enforce_new_defaults", auth == "keystone"),
 	}
-	cfg.Ignore("oslo_policy", "policy_default_rule", "policy_dirs")
+	cfg.Ignore("oslo_policy", "policy_dirs")
 	if path := cfg.String("oslo_policy", "policy_file", ""); path != "" {
 		if n := len(set.flags.configFiles); !filepath.IsAbs(path) && n > 0 {
 			path = filepath.Join(filepath.Dir(set.flags.configFiles[n-1]), path)
