@@ -14,9 +14,7 @@ func extraMessage(s *Schema, extra []string) string {
 	if len(extra) > 1 {
 		were, do = "were", "do"
 	}
-	if len(s.Patterns) > 0 {
-		slices.Sort(extra)
-	}
+	slices.Sort(extra)
 	names := make([]string, 0, min(len(extra), maxExtra))
 	for _, key := range extra[:min(len(extra), maxExtra)] {
 		names = append(names, ReprString(key))

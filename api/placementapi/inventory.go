@@ -233,7 +233,11 @@ func (c *call) setInventories() error {
 
 // inUseText names the classes that are in use and would go.
 func (c *call) inUseText(uuid placement.UUID, keep map[string]placement.Inventory) string {
-	return "Inventory for '" + strings.Join(c.inUse(uuid, keep), ", ") + "' on resource provider '" + uuid.String() + "' in use."
+	return inUseText(uuid, c.inUse(uuid, keep))
+}
+
+func inUseText(uuid placement.UUID, classes []string) string {
+	return "Inventory for '" + strings.Join(classes, ", ") + "' on resource provider '" + uuid.String() + "' in use."
 }
 
 // inUse lists the classes of a provider that have allocations and are not

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/kilonova-cloud/kilonova/api/jsonschema"
 	"github.com/kilonova-cloud/kilonova/placement"
@@ -70,6 +71,11 @@ func (c *call) notReshaped(err error, moved []placement.InventoryWrite, consumer
 				return conflict(codeInventoryInUse, "update conflict: "+c.inUseText(moved[i].Provider, moved[i].Inventories))
 			}
 		}
+		for i := range moved { // or what it would itself allocate
+			if classes := homeless(&moved[i], consumers); len(classes) > 0 {
+				return conflict(codeInventoryInUse, "update conflict: "+inUseText(moved[i].Provider, classes))
+			}
+		}
 		return conflict(codeInventoryInUse, "update conflict: "+err.Error())
 	}
 	if errors.Is(err, placement.ErrConcurrentUpdate) {
@@ -80,4 +86,17 @@ func (c *call) notReshaped(err error, moved []placement.InventoryWrite, consumer
 		}
 	}
 	return c.notAllocated(err, consumers, "malformed reshaper data: ")
+}
+
+// homeless lists the classes that consumers allocate of a provider whose new
+// inventories lack them.
+func homeless(w *placement.InventoryWrite, consumers []placement.ConsumerAllocations) (classes []string) {
+	for i := range consumers {
+		for _, a := range consumers[i].Allocations {
+			if _, kept := w.Inventories[a.Class]; a.Provider == w.Provider && !kept && !slices.Contains(classes, a.Class) {
+				classes = append(classes, a.Class)
+			}
+		}
+	}
+	return classes
 }
