@@ -192,25 +192,3 @@ func TestIsolatedHosts(t *testing.T) {
 		}
 	}
 }
-
-func TestAggregatesDoNotAllocate(t *testing.T) {
-	h := in(dict{"instance_type": "m0, m1", "filter_tenant_id": "q,p", "os_type": "linux", "ssd": "no, true", "max_instances_per_host": "9"})
-	r := &scheduler.Request{Spec: &scheduler.RequestSpec{
-		ProjectID: "p", Flavor: scheduler.Flavor{Name: "m1", ExtraSpecs: dict{"ssd": "<or> 1 <or> true"}},
-		Image: &scheduler.Image{ID: "i", Properties: dict{"os_type": "linux"}},
-	}}
-	for _, c := range Builtin() {
-		f, err := c.New(&scheduler.Options{MaxIOOpsPerHost: 1, MaxInstancesPerHost: 1, ServiceDownTime: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Now = h.Service.LastReport
-		if n := testing.AllocsPerRun(100, func() {
-			if reason, err := f.Pass(r, h); err != nil || !reason.Passes() {
-				t.Fatal(c.Name, reason.String(), err)
-			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", c.Name, n)
-		}
-	}
-}

@@ -1,7 +1,9 @@
 package filter
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/kilonova-cloud/kilonova/internal/pyvalue"
 	"github.com/kilonova-cloud/kilonova/scheduler"
@@ -107,9 +109,13 @@ func object(h *scheduler.HostState, name string) (pyvalue.Value, bool) {
 	case "metrics":
 		return pyvalue.OfObject(name, len(h.Metrics) > 0), true
 	case "aggregates":
-		return pyvalue.OfObject(name, len(h.Aggregates) > 0), true
+		list := make([]pyvalue.Value, len(h.Aggregates))
+		for i := range list {
+			list[i] = pyvalue.OfObject(h.Aggregates[i].Name, true)
+		}
+		return pyvalue.OfList(list), true
 	case "instances":
-		return pyvalue.OfObject(name, len(h.Instances) > 0), true
+		return instancesOf(h), true
 	case "service", "pci_stats", "allocation_candidates",
 		"update", "consume_from_request", "_update_from_compute_node", "_locked_consume_from_request",
 		"__class__", "__dict__", "__doc__", "__init__", "__module__", "__repr__":
@@ -117,6 +123,14 @@ func object(h *scheduler.HostState, name string) (pyvalue.Value, bool) {
 	default:
 		return pyvalue.Value{}, false
 	}
+}
+
+func instancesOf(h *scheduler.HostState) pyvalue.Value {
+	d := &pyvalue.Dict{}
+	for _, uuid := range slices.Sorted(maps.Keys(h.Instances)) {
+		d.Set(uuid, pyvalue.OfObject(uuid, true))
+	}
+	return pyvalue.OfDict(d)
 }
 
 // known returns a text, None when it is empty.

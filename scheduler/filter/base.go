@@ -33,23 +33,35 @@ func cannot(format string, values ...any) error {
 	return fmt.Errorf(format+": %w", append(values, scheduler.ErrCannotEvaluate)...)
 }
 
-// memo keeps what was read from the last text, since all hosts of a request
-// are asked about the same one. It is safe for concurrent use.
-type memo[T any] struct {
-	last atomic.Pointer[reading[T]]
+// hint returns the values of a scheduler hint, nil when it is not given or
+// one empty text: what Nova takes for false.
+//
+// Source: nova, objects/request_spec.py, get_scheduler_hint.
+func hint(s *scheduler.RequestSpec, name string) []string {
+	values := s.Hints[name]
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return nil
+	}
+	return values
 }
 
-type reading[T any] struct {
-	text  string
+// memo keeps what was read from the last text, or texts, since all hosts of a
+// request are asked about the same one. It is safe for concurrent use.
+type memo[K comparable, T any] struct {
+	last atomic.Pointer[reading[K, T]]
+}
+
+type reading[K comparable, T any] struct {
+	key   K
 	value T
 	err   error
 }
 
-func (m *memo[T]) read(text string, parse func(string) (T, error)) (T, error) {
-	if r := m.last.Load(); r != nil && r.text == text {
+func (m *memo[K, T]) read(key K, parse func(K) (T, error)) (T, error) {
+	if r := m.last.Load(); r != nil && r.key == key {
 		return r.value, r.err
 	}
-	value, err := parse(text)
-	m.last.Store(&reading[T]{text, value, err})
+	value, err := parse(key)
+	m.last.Store(&reading[K, T]{key, value, err})
 	return value, err
 }

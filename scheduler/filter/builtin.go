@@ -27,9 +27,14 @@ func Builtin() []Constructor {
 		{"AggregateNumInstancesFilter", newAggregateNumInstances},
 		{"AggregateTypeAffinityFilter", newAggregateType},
 		{"AllHostsFilter", newAllHosts},
+		{"DifferentHostFilter", newDifferentHost},
 		{"IoOpsFilter", newIOOps},
 		{"IsolatedHostsFilter", newIsolatedHosts},
+		{"JsonFilter", newQuery},
+		{"MetricsFilter", newMetrics},
 		{"NumInstancesFilter", newNumInstances},
+		{"SameHostFilter", newSameHost},
+		{"SimpleCIDRAffinityFilter", newNearAddress},
 	}
 }
 

@@ -65,9 +65,39 @@ func TestEveryHost(t *testing.T) {
 	}
 	for _, name := range []string{
 		"ComputeCapabilitiesFilter", "ImagePropertiesFilter", "ServerGroupAntiAffinityFilter", "ServerGroupAffinityFilter",
+		"SameHostFilter", "DifferentHostFilter", "SimpleCIDRAffinityFilter", "JsonFilter", "MetricsFilter", "AllHostsFilter",
 	} {
 		if skipped[name] != 5 {
 			t.Errorf("%s has no say in %d requests, want 5", name, skipped[name])
+		}
+	}
+}
+
+func TestPassingDoesNotAllocate(t *testing.T) {
+	h := in(dict{"instance_type": "m0, m1", "filter_tenant_id": "q,p", "os_type": "linux", "ssd": "no, true", "max_instances_per_host": "9"})
+	h.FreeRAMMiB, h.HostIP, h.Stats = 4096, "10.0.1.1", map[string]any{"rack": "r2"}
+	h.Instances = map[string]scheduler.Instance{"2": {}}
+	h.SupportedInstances = [][]string{{"x86_64", "kvm", "hvm"}}
+	r := &scheduler.Request{Spec: &scheduler.RequestSpec{
+		ProjectID: "p", Flavor: scheduler.Flavor{Name: "m1", ExtraSpecs: dict{"ssd": "<or> 1 <or> true"}},
+		Image: &scheduler.Image{ID: "i", Properties: dict{"os_type": "linux", "hw_vm_mode": "hvm"}},
+		Hints: map[string][]string{
+			"query":     {`["and", ["in", "$stats.rack", "r1", "r2"], [">=", "$free_ram_mb", 1024], ["=", false, "$service.disabled"]]`},
+			"same_host": {"1", "2"}, "different_host": {"3"}, "build_near_host_ip": {"10.0.0.9"}, "cidr": {"/16"},
+		},
+	}}
+	for _, c := range Builtin() {
+		f, err := c.New(&scheduler.Options{MaxIOOpsPerHost: 1, MaxInstancesPerHost: 1, ServiceDownTime: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Now = h.Service.LastReport
+		if n := testing.AllocsPerRun(100, func() {
+			if reason, err := f.Pass(r, h); err != nil || !reason.Passes() {
+				t.Fatal(c.Name, reason.String(), err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", c.Name, n)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 type imageProperties struct {
 	base
 	architecture string // of images that do not tell, "": any
-	versions     memo[pyvalue.VersionPredicate]
+	versions     memo[string, pyvalue.VersionPredicate]
 }
 
 func newImageProperties(o *scheduler.Options) (scheduler.Filter, error) {
