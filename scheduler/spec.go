@@ -7,6 +7,7 @@ package scheduler
 type RequestSpec struct {
 	Flavor           Flavor
 	Image            *Image // nil: no image at all
+	VolumeBacked     bool   // the root disk is a volume
 	ProjectID        string
 	UserID           string
 	AvailabilityZone string

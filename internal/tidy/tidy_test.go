@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"scheduler/filter":       {"internal/pyvalue", "scheduler"},
 	"scheduler/live":         {"placement", "scheduler"},
 	"scheduler/imagemeta":    {"internal/pyvalue"},
+	"scheduler/query":        {"internal/pyvalue", "placement", "scheduler"},
 	"scheduler/weigh":        {"scheduler"},
 }
 
