@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"internal/twin":          {"placement"},
 	"scheduler":              {},
 	"scheduler/document":     {"scheduler", "scheduler/imagemeta"},
-	"scheduler/filter":       {"internal/pyvalue", "scheduler"},
+	"scheduler/filter":       {"internal/pyvalue", "scheduler", "scheduler/imagemeta"},
 	"scheduler/live":         {"placement", "scheduler"},
 	"scheduler/imagemeta":    {"internal/pyvalue"},
 	"scheduler/query":        {"internal/pyvalue", "placement", "scheduler"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/kilonova-cloud/kilonova/scheduler"
+	"github.com/kilonova-cloud/kilonova/scheduler/imagemeta"
 )
 
 // aggregateImageProperties wants the image's properties to be among the values
@@ -37,7 +38,7 @@ func (f *aggregateImageProperties) Pass(r *scheduler.Request, h *scheduler.HostS
 	}
 	var reason scheduler.Reason
 	for name, value := range r.Spec.Image.Properties {
-		if !strings.HasPrefix(name, f.prefix) || isFalse(name, value) || !reason.Passes() && name > reason.Of {
+		if !strings.HasPrefix(name, f.prefix) || !imagemeta.True(name, value) || !reason.Passes() && name > reason.Of {
 			continue
 		}
 		if option, ok := anyOption(h, name, value); !ok {
@@ -60,31 +61,4 @@ func anyOption(h *scheduler.HostState, key, value string) (option string, ok boo
 		ok = false
 	}
 	return option, ok
-}
-
-// isFalse reports whether the value of an image property counts as false: the
-// empty one, False of a boolean, 0 of an integer, the empty list.
-//
-// Source: nova, objects/image_meta.py, ImageMetaProps.fields.
-func isFalse(name, value string) bool {
-	switch value {
-	case "":
-		return true
-	case "False", "0", "[]":
-		return !isTextProperty(name)
-	default:
-		return false
-	}
-}
-
-// isTextProperty reports whether an image property is a text that may be
-// anything, so that it is true even if it looks false.
-func isTextProperty(name string) bool {
-	switch name {
-	case "hw_auto_disk_config", "hw_cpu_realtime_mask", "hw_disk_type", "hw_machine_type", "hw_mem_page_size",
-		"img_owner_id", "img_root_device_name", "img_signature", "os_admin_user", "os_command_line", "os_distro":
-		return true
-	default:
-		return false
-	}
 }

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/kilonova-cloud/kilonova/internal/pyvalue"
 	"github.com/kilonova-cloud/kilonova/scheduler"
@@ -36,11 +35,7 @@ func (f *imageProperties) wanted(s *scheduler.RequestSpec) wanted {
 	if !ok {
 		architecture = f.architecture
 	}
-	return wanted{
-		canonicalArchitecture(architecture),
-		canonicalHypervisor(properties["img_hv_type"]),
-		canonicalMode(properties["hw_vm_mode"]),
-	}
+	return wanted{architecture, properties["img_hv_type"], properties["hw_vm_mode"]}
 }
 
 // Scope leaves out images that ask for no kind of instance.
@@ -145,43 +140,5 @@ func bits(asked string, h *scheduler.HostState) (scheduler.Reason, error) {
 		}, nil
 	default:
 		return scheduler.Reason{}, nil
-	}
-}
-
-// canonicalArchitecture returns the usual name.
-//
-// Source: nova, objects/fields.py, Architecture.canonicalize.
-func canonicalArchitecture(name string) string {
-	switch name = strings.ToLower(name); name {
-	case "i386", "i486", "i586", "x86_32", "x86_32p":
-		return "i686"
-	case "amd64":
-		return "x86_64"
-	default:
-		return name
-	}
-}
-
-// canonicalHypervisor returns the usual name.
-//
-// Source: nova, objects/fields.py, HVType.canonicalize.
-func canonicalHypervisor(name string) string {
-	if name = strings.ToLower(name); name == "xapi" {
-		return "xen"
-	}
-	return name
-}
-
-// canonicalMode returns the usual name.
-//
-// Source: nova, objects/fields.py, VMMode.canonicalize.
-func canonicalMode(name string) string {
-	switch name = strings.ToLower(name); name {
-	case "pv":
-		return "xen"
-	case "hv", "baremetal":
-		return "hvm"
-	default:
-		return name
 	}
 }

@@ -28,8 +28,6 @@ func TestImageProperties(t *testing.T) {
 		{"no properties", nil, host(nil), "", ""},
 		{"nothing that counts", props{"img_hv_requested_version": ">9", "hw_maxphysaddr_bits": "99"}, &scheduler.HostState{}, "", ""},
 		{"all", props{"hw_architecture": "x86_64", "img_hv_type": "kvm", "hw_vm_mode": "hvm"}, host(nil), "", ""},
-		{"old names", props{"hw_architecture": "I386", "img_hv_type": "xapi", "hw_vm_mode": "pv"}, host(nil), "", ""},
-		{"more old names", props{"hw_architecture": "amd64", "hw_vm_mode": "baremetal"}, host(nil), "", ""},
 		{
 			"not in one",
 			props{"hw_architecture": "i686", "img_hv_type": "kvm"},

@@ -55,6 +55,19 @@ func (k kind) canonical(s string) (value, allowed string) {
 	return s, ""
 }
 
+// True reports whether Python takes the canonical value of a property for true:
+// not the empty text, False of a boolean, 0 of an integer.
+func True(name, value string) bool {
+	switch kinds[name] {
+	case boolean:
+		return value == "True"
+	case integer:
+		return value != "0"
+	default:
+		return value != ""
+	}
+}
+
 func oneOf(s string, known []string) (value, allowed string) {
 	if !slices.Contains(known, s) {
 		return "", strings.Join(known, ", ")

@@ -62,3 +62,24 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestTrue holds that a text is true even if it looks like a false number.
+func TestTrue(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, value string
+		want        bool
+	}{
+		{"hw_boot_menu", "True", true},
+		{"hw_boot_menu", "False", false},
+		{"hw_cpu_cores", "0", false},
+		{"hw_cpu_cores", "8", true},
+		{"os_distro", "False", true},
+		{"os_distro", "0", true},
+		{"os_distro", "", false},
+	} {
+		if got := True(c.name, c.value); got != c.want {
+			t.Errorf("%s = %q is %v", c.name, c.value, got)
+		}
+	}
+}
