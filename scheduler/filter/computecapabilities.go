@@ -12,7 +12,10 @@ import (
 //
 // Source: nova, scheduler/filters/compute_capabilities_filter.py,
 // ComputeCapabilitiesFilter.
-type computeCapabilities struct{ base }
+type computeCapabilities struct {
+	base
+	texts memo[string, pyvalue.Value] // hosts of one kind report the same cpu_info
+}
 
 const (
 	capabilitiesScope = "capabilities:"
@@ -21,7 +24,7 @@ const (
 )
 
 func newComputeCapabilities(*scheduler.Options) (scheduler.Filter, error) {
-	return &computeCapabilities{base{
+	return &computeCapabilities{base: base{
 		"ComputeCapabilitiesFilter", scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
 	}}, nil
 }
@@ -50,7 +53,7 @@ func capability(key string) (path string, ok bool) {
 
 // Pass compares all extra specs. When several do not match, the first in the
 // order of the alphabet is the reason.
-func (*computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
+func (f *computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
 	var reason scheduler.Reason
 	var failure error
 	failed, found := "", false
@@ -60,7 +63,7 @@ func (*computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState) (
 		if !ok || found && key > failed || bits && path == addressBitsPath && key != addressBits {
 			continue
 		}
-		if why, err := meets(h, key, path, requirement); err != nil || !why.Passes() {
+		if why, err := f.meets(h, key, path, requirement); err != nil || !why.Passes() {
 			reason, failure, failed, found = why, err, key, true
 		}
 	}
@@ -68,14 +71,14 @@ func (*computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState) (
 }
 
 // meets compares one extra spec.
-func meets(h *scheduler.HostState, key, path, requirement string) (scheduler.Reason, error) {
+func (f *computeCapabilities) meets(h *scheduler.HostState, key, path, requirement string) (scheduler.Reason, error) {
 	if path == key { // no scope: only if the host knows it
 		_, stat := h.Stats[key]
 		if _, has := attribute(h, key); !has && !stat {
 			return scheduler.Reason{}, nil
 		}
 	}
-	value := lookup(h, path)
+	value := f.lookup(h, path)
 	if value.IsNone() {
 		return scheduler.Reason{Why: "extra spec %o asks for %a, the host does not tell", Of: key, Asked: requirement}, nil
 	}
@@ -101,7 +104,7 @@ func meets(h *scheduler.HostState, key, path, requirement string) (scheduler.Rea
 // lookup follows a path of names with colons between them: into an attribute
 // of the host, or the stat of that name if it has none, and on through
 // dictionaries and texts that hold them. It returns None when it gets stuck.
-func lookup(h *scheduler.HostState, path string) pyvalue.Value {
+func (f *computeCapabilities) lookup(h *scheduler.HostState, path string) pyvalue.Value {
 	name, rest, more := strings.Cut(path, ":")
 	doc := document(h, name)
 	if doc == nil {
@@ -120,15 +123,19 @@ func lookup(h *scheduler.HostState, path string) pyvalue.Value {
 			return pyvalue.Value{}
 		}
 	}
-	return descend(doc, rest, more)
+	return f.descend(doc, rest, more)
 }
 
-func descend(doc any, path string, more bool) pyvalue.Value {
+func (f *computeCapabilities) descend(doc any, path string, more bool) pyvalue.Value {
 	for more {
 		var name string
 		switch at := doc.(type) {
 		case string:
-			return descendText(at, path)
+			v, err := f.texts.read(at, pyvalue.ParseJSON)
+			if err != nil {
+				return pyvalue.Value{}
+			}
+			return descendValue(v, path)
 		case map[string]any:
 			name, path, more = strings.Cut(path, ":")
 			doc = at[name]
@@ -139,21 +146,18 @@ func descend(doc any, path string, more bool) pyvalue.Value {
 	return pyvalue.OfDecoded(doc)
 }
 
-// descendText goes on in a text that holds JSON.
-func descendText(text, path string) pyvalue.Value {
-	v, err := pyvalue.ParseJSON(text)
-	if err != nil {
-		return pyvalue.Value{}
-	}
-	for more := true; more; {
-		var name string
-		name, path, more = strings.Cut(path, ":")
-		v = v.Get(name)
-		if inner, isText := v.Text(); isText && more {
-			return descendText(inner, path)
+// descendValue goes on in what a text held. Texts in it may hold more.
+func descendValue(v pyvalue.Value, path string) pyvalue.Value {
+	for {
+		name, rest, more := strings.Cut(path, ":")
+		if v = v.Get(name); !more {
+			return v
+		}
+		path = rest
+		if inner, isText := v.Text(); isText {
+			v, _ = pyvalue.ParseJSON(inner) // None has nothing in it
 		}
 	}
-	return v
 }
 
 // memberOf returns an instance on the host, None when it is not there.
