@@ -1,0 +1,109 @@
+package live_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kilonova-cloud/kilonova/api/placementapi"
+	"github.com/kilonova-cloud/kilonova/api/placementclient"
+	"github.com/kilonova-cloud/kilonova/placement"
+	"github.com/kilonova-cloud/kilonova/scheduler"
+	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/live"
+)
+
+var _ live.Placement = (*placementclient.Client)(nil)
+
+// foreign makes a scheduler that reaches the world over HTTP only.
+func foreign(t *testing.T, w *world, server live.Placement, members func(context.Context, string) ([]string, error)) *live.Foreign {
+	t.Helper()
+	filters, err := filter.Choose(&scheduler.Options{
+		EnabledFilters:  []string{"ComputeFilter", "ServerGroupAntiAffinityFilter", "ServerGroupAffinityFilter"},
+		ServiceDownTime: time.Minute,
+	})
+	require.NoError(t, err)
+	p, err := scheduler.NewPipeline(scheduler.PipelineConfig{Filters: filters, Weighers: w.cfg.Weighers})
+	require.NoError(t, err)
+	f, err := live.NewForeign(live.ForeignConfig{
+		Placement: server, Hosts: w.hosts, Pipeline: p, Now: w.cfg.Now, Members: members, Attempts: 10,
+	})
+	require.NoError(t, err)
+	return f
+}
+
+func serve(t *testing.T, w *world) *placementclient.Client {
+	t.Helper()
+	handler, err := placementapi.New(placementapi.Config{Engine: w.engine, Now: time.Now})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	client, err := placementclient.New(placementclient.Config{URL: server.URL, Token: placementclient.StaticToken("admin")})
+	require.NoError(t, err)
+	return client
+}
+
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, 3)
+	w.putRecord(t, 0, true)
+	f := foreign(t, w, serve(t, w), nil)
+	r := request(0, 2, 5, 4)
+	r.Spec.Group = &scheduler.Group{UUID: "g", Policy: scheduler.AntiAffinity}
+	chosen, err := f.Schedule(t.Context(), r)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []placement.UUID{id('h', 1), id('h', 2)}, []placement.UUID{chosen[0].UUID, chosen[1].UUID})
+
+	// The second instance fits nowhere: the first is taken back.
+	_, err = f.Schedule(t.Context(), request(10, 3, 3, 4))
+	require.ErrorIs(t, err, scheduler.ErrNoValidHost)
+	for n := range 3 {
+		_, _, err = w.engine.Consumer(id('i', 10+n))
+		require.ErrorIs(t, err, placement.ErrNotFound)
+	}
+}
+
+// TestForeignRace lets several place members of one anti-affinity group: when
+// all is done each host has one at most.
+func TestForeignRace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, 6)
+	var mu sync.Mutex
+	var names []string
+	members := func(context.Context, string) ([]string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string(nil), names...), nil
+	}
+	client := serve(t, w)
+	var wg sync.WaitGroup
+	placed := make([]bool, 6)
+	for k := range placed {
+		f := foreign(t, w, client, members)
+		wg.Go(func() {
+			r := request(k, 1, 1, 1)
+			r.Spec.Group = &scheduler.Group{UUID: "g", Policy: scheduler.AntiAffinity}
+			mu.Lock()
+			names = append(names, r.Spec.Instances[0])
+			mu.Unlock()
+			_, err := f.Schedule(t.Context(), r)
+			placed[k] = err == nil
+		})
+	}
+	wg.Wait()
+	on := map[placement.UUID]int{}
+	for k := range placed {
+		_, held, err := w.engine.Consumer(id('i', k))
+		require.Equal(t, placed[k], err == nil, fmt.Sprint("instance ", k))
+		if err == nil {
+			on[held[0].Provider]++
+			require.Equal(t, 1, on[held[0].Provider])
+		}
+	}
+	require.NotEmpty(t, on)
+}
