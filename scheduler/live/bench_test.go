@@ -2,6 +2,8 @@ package live_test
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/kilonova-cloud/kilonova/scheduler/filter"
 	"github.com/kilonova-cloud/kilonova/scheduler/live"
 	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
+	"github.com/kilonova-cloud/kilonova/store"
+	"github.com/kilonova-cloud/kilonova/store/mem"
 )
 
 // defaults reads no option: all are Nova's.
@@ -148,4 +152,87 @@ func packing(tb testing.TB, w *world) *live.Scheduler {
 	s, err := live.New(cfg)
 	require.NoError(tb, err)
 	return s
+}
+
+// BenchmarkTwoSchedulers has two schedulers fill one engine by best fit, with
+// 16 requests in flight each, and counts decisions that were in vain.
+func BenchmarkTwoSchedulers(b *testing.B) {
+	for _, c := range []struct {
+		store  string
+		subset int
+	}{{"memory", 1}, {"memory", 32}, {"store", 1}, {"store", 32}} {
+		b.Run(fmt.Sprintf("%s/subset=%d", c.store, c.subset), func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(100*wasted(b, c.store, c.subset), "%wasted")
+			}
+		})
+	}
+}
+
+// wasted returns the share of decisions that were in vain.
+func wasted(tb testing.TB, kind string, subset int) float64 {
+	tb.Helper()
+	const hosts, each, inFlight = 10_000, 10_000, 16
+	var kept store.Store
+	if kind == "store" {
+		kept = mem.New(mem.Config{})
+	}
+	w := newWorld(tb, kept, 0)
+	o := scheduler.ReadOptions(defaults{})
+	o.WeightClasses, o.RAMWeightMultiplier = []string{"RAMWeigher"}, -1
+	var err error
+	w.cfg.Weighers, err = weigh.Choose(o)
+	require.NoError(tb, err)
+	for n := range hosts {
+		w.addHost(tb, n, 64, 64)
+	}
+	w.cfg.Subset = subset
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	both := []*live.Scheduler{w.scheduler(tb, 1), w.scheduler(tb, 2)}
+	for _, s := range both {
+		for range inFlight {
+			wg.Go(func() {
+				for n := next.Add(1); n <= 2*each; n = next.Add(1) {
+					if _, err := s.Schedule(tb.Context(), request(int(n), 1, 1+n%4, 1+n%4)); err != nil {
+						tb.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	one, two := both[0].Stats(), both[1].Stats()
+	require.EqualValues(tb, 2*each, one.Claims+two.Claims)
+	lost := float64(one.Lost + two.Lost)
+	return lost / (lost + float64(one.Claims+two.Claims))
+}
+
+// BenchmarkRankMemory ranks a hundred shapes that all have ranks of their own.
+func BenchmarkRankMemory(b *testing.B) {
+	for _, hosts := range []int{10_000, 1_000_000} {
+		b.Run(fmt.Sprint("hosts=", hosts), func(b *testing.B) {
+			w, s := cluster(b, hosts)
+			trait := "HW_CPU_X86_AVX2"
+			for n := range hosts {
+				_, err := w.engine.SetTraits(b.Context(), id('h', n), []string{trait}, placement.AnyGeneration)
+				require.NoError(b, err)
+			}
+			n := 0
+			for b.Loop() {
+				for k := range 100 {
+					r := request(n, 1, int64(1+k%4), int64(512+8*k))
+					r.Where.Groups[0].Required = [][]string{{trait}}
+					n++
+					_, err := s.Schedule(b.Context(), r)
+					require.NoError(b, err)
+				}
+			}
+			stats := s.Stats()
+			require.Equal(b, 100, stats.Shapes)
+			b.ReportMetric(float64(stats.RankBytes)/(1<<30), "GiB")
+			b.ReportMetric(float64(stats.RankBytes)/float64(100*hosts), "B/host/shape")
+		})
+	}
 }
