@@ -1,0 +1,114 @@
+package topology
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kilonova-cloud/kilonova/scheduler"
+)
+
+// Placed is where an instance is on a host, as [Keeper.Pin] writes it in JSON.
+type Placed struct {
+	Cells   []InstanceCell
+	Devices []Pool // with the number of devices as Count
+}
+
+// ReadPlaced reads what [Keeper.Pin] returned.
+func ReadPlaced(pins []byte) (Placed, error) {
+	var d struct {
+		Cells   []InstanceCell
+		Devices json.RawMessage
+	}
+	if err := json.Unmarshal(pins, &d); err != nil {
+		return Placed{}, fmt.Errorf("pins of an instance: %w", err)
+	}
+	h, err := ParseHost(nil, d.Devices)
+	if err != nil {
+		return Placed{}, fmt.Errorf("devices of an instance: %w", err)
+	}
+	return Placed{d.Cells, h.Pools}, nil
+}
+
+// Wants reports whether a request needs cells or devices, or cannot be read.
+func (k *Keeper) Wants(s *scheduler.RequestSpec) bool {
+	i, err := k.instance(s)
+	return err != nil || len(i.Cells)+len(i.Requests) > 0
+}
+
+// Pin chooses cells, CPUs and devices of h for an instance of the request.
+// taken is what Pin returned for others whose choice h does not count yet. It
+// returns the reason why the instance does not fit, [ErrUsage] when taken
+// does not go with h, and what makes Nova raise.
+func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byte) ([]byte, scheduler.Reason, error) {
+	i, err := k.instance(r.Spec)
+	if err != nil {
+		return nil, scheduler.Reason{}, err
+	}
+	host, err := hostOf(h)
+	for at := 0; err == nil && at < len(taken); at++ {
+		host, err = host.without(taken[at])
+	}
+	if err != nil {
+		return nil, scheduler.Reason{}, err
+	}
+	var limits *Limits
+	if k.limited {
+		limits = &Limits{h.CPUAllocationRatio, h.RAMAllocationRatio}
+	}
+	f := k.fitter()
+	defer k.fitters.Put(f)
+	if len(i.Cells) > 0 {
+		if why, err := f.Fit(host, i, limits); err != nil || !why.Passes() {
+			return nil, why, err
+		}
+	}
+	_, placed, err := f.Consume(host, i, limits)
+	switch {
+	case errors.Is(err, ErrDevices):
+		return nil, scheduler.Reason{Why: "too few PCI devices are free"}, nil
+	case err != nil:
+		return nil, scheduler.Reason{}, err
+	}
+	pins, err := placed.document()
+	return pins, scheduler.Reason{}, err
+}
+
+// document is the placed instance as [ReadPlaced] reads it.
+func (i *Instance) document() ([]byte, error) {
+	d := struct {
+		Cells   []InstanceCell
+		Devices []poolDocument
+	}{i.Cells, []poolDocument{}}
+	for at := range i.Requests {
+		for p := range i.Requests[at].Taken {
+			d.Devices = append(d.Devices, i.Requests[at].Taken[p].document())
+		}
+	}
+	return json.Marshal(d)
+}
+
+// without returns the host with a placed instance on it.
+func (h *Host) without(pins []byte) (*Host, error) {
+	placed, err := ReadPlaced(pins)
+	if err != nil {
+		return nil, err
+	}
+	cells, err := usage(h.Cells, placed.Cells, false)
+	if err != nil {
+		return nil, err
+	}
+	pools := slices.Clone(h.Pools)
+	for d := range placed.Devices {
+		taken := &placed.Devices[d]
+		at := slices.IndexFunc(pools, func(p Pool) bool { return p.alike(taken) && p.Count >= taken.Count })
+		if at < 0 {
+			return nil, fmt.Errorf("%d devices %s:%s are not free: %w", taken.Count, taken.VendorID, taken.ProductID, ErrUsage)
+		}
+		if pools[at].Count -= taken.Count; pools[at].Count == 0 {
+			pools = slices.Delete(pools, at, at+1)
+		}
+	}
+	return NewHost(cells, pools), nil
+}
