@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"bench/trace":            {},
 	"cmd/kilonova":           {"*"},
 	"compute/topology":       {"internal/pyvalue", "scheduler"},
+	"examples/customfilter":  {"*"},
 	"examples/durable":       {"*"},
 	"examples/nestedgpu":     {"*"},
 	"examples/quickstart":    {"*"},
