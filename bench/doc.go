@@ -22,8 +22,8 @@
 //     first candidate.
 //   - fgd: fragmentation gradient descent: the node, and its GPU, on which the
 //     claim strands least, by [pack.Offers] with the mix of requests. For GPU
-//     clusters that is the mix of the trace, as in the paper; for virtual
-//     machines that of the arrivals so far. The node is found in the mirror,
+//     clusters that is the mix of the trace, as in the paper, unless LearnMix
+//     is set; for virtual machines that of the arrivals so far. The node is found in the mirror,
 //     and the engine is asked for candidates on it.
 //   - host-age: the node that is occupied for longest, so that the younger ones
 //     run empty; a node without claims comes last. Within a node, the GPUs with
@@ -31,6 +31,8 @@
 //   - lifetime: the host whose last departure the virtual machine delays
 //     least, and of those the one that best-fit takes. Tasks of a GPU cluster
 //     have no lifetime: there it is best-fit.
+//   - fgd-paper: fgd by the measure of the paper, [pack.Fragments]. Only for
+//     GPU clusters.
 //
 // Hosts with NUMA cells are chosen in the mirror by every policy, as the engine
 // knows no rules of groups. There fgd prefers used hosts, on which the claim

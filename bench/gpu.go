@@ -24,9 +24,12 @@ type GPUConfig struct {
 	// Inflation above 0 draws tasks with replacement until the GPUs asked for
 	// add up to this share of the cluster's; 0 replays the tasks once, in order.
 	Inflation float64
-	Workers   int                   // that build the cluster; 0: 1
-	Now       func() time.Time      // measures the replay; required
-	Progress  func(done, total int) // nil: not told
+	// LearnMix makes FGD and FGDPaper learn the mix of tasks from those seen so
+	// far. Without it they know the mix of Tasks from the start.
+	LearnMix bool
+	Workers  int                   // that build the cluster; 0: 1
+	Now      func() time.Time      // measures the replay; required
+	Progress func(done, total int) // nil: not told
 }
 
 // gpuReplay is a replay under way.
@@ -53,8 +56,8 @@ func ReplayGPU(ctx context.Context, engine Engine, cfg GPUConfig) (*GPUReport, e
 	}
 	r := &gpuReplay{engine: engine, cfg: cfg, cluster: newCluster(cfg.Nodes), watch: stopwatch{now: cfg.Now}}
 	r.picker = picker{policy: cfg.Policy, rng: rand.New(rand.NewPCG(cfg.Seed, 2)), rank: r.rank}
-	if cfg.Policy == FGD {
-		if r.packer, err = newGPUPacker(r.cluster, cfg.Tasks); err != nil {
+	if cfg.Policy == FGD || cfg.Policy == FGDPaper {
+		if r.packer, err = newGPUPacker(r.cluster, &cfg); err != nil {
 			return nil, err
 		}
 	}

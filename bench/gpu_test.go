@@ -92,6 +92,8 @@ func TestReplayGPU(t *testing.T) {
 		// a hundred more tasks would fill every GPU, until e would take the CPU
 		// that the last GPU of node 1 needs
 		{FGD, []string{"1/1", "1/1", "-", "2/1", "2"}, 2.0 / 3, 1.0 / 3, 1},
+		// on node 1 a would make a fragment for c, on node 2 it ends one
+		{FGDPaper, []string{"2/1", "2/1", "1/1/2", "-", "1"}, 1, 1, 1},
 		{HostAge, []string{"1/1", "1/1", "-", "2/1", "1"}, 2.0 / 3, 1.0 / 3, 1},
 		{Lifetime, []string{"2/1", "2/1", "1/1/2", "-", "2"}, 1, 1, 1},
 	} {
@@ -132,10 +134,10 @@ func TestReplayGPUTwins(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
 		nodes, tasks := randomTrace(rand.New(rand.NewPCG(seed, 0)))
-		for _, p := range []Policy{BestFit, WorstFit, FGD, Lifetime} {
+		for _, p := range []Policy{BestFit, WorstFit, FGD, FGDPaper, Lifetime} {
 			var first []string
 			for name, e := range engines(t) {
-				cfg := GPUConfig{Nodes: nodes, Tasks: tasks, Policy: p, Seed: seed, Workers: 1, Now: clock()}
+				cfg := GPUConfig{Nodes: nodes, Tasks: tasks, Policy: p, LearnMix: seed%2 == 0, Seed: seed, Workers: 1, Now: clock()}
 				if _, err := ReplayGPU(t.Context(), e, cfg); err != nil {
 					t.Fatalf("seed %d, %v, %s: %v", seed, p, name, err)
 				}

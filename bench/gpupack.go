@@ -14,14 +14,16 @@ import (
 type gpuPacker struct {
 	cluster *cluster
 	kinds   map[string]uint64 // bits of GPU models
+	mix     pack.Mix
+	relearn int64 // number of tasks; 0: the mix is given
+	paper   bool
 	ranker  *pack.Ranker
 	chosen  int       // the node that narrow chose, -1: none
 	room    pack.Room // of it
 }
 
-// newGPUPacker makes a packer for the mix of tasks.
-func newGPUPacker(c *cluster, tasks []trace.Task) (*gpuPacker, error) {
-	p := &gpuPacker{cluster: c, kinds: map[string]uint64{}}
+func newGPUPacker(c *cluster, cfg *GPUConfig) (*gpuPacker, error) {
+	p := &gpuPacker{cluster: c, kinds: map[string]uint64{}, paper: cfg.Policy == FGDPaper}
 	for i := range c.nodes {
 		if m := c.nodes[i].model; m != "" && p.kinds[m] == 0 {
 			p.kinds[m] = 1 << len(p.kinds)
@@ -30,21 +32,35 @@ func newGPUPacker(c *cluster, tasks []trace.Task) (*gpuPacker, error) {
 	if len(p.kinds) > pack.MaxKinds {
 		return nil, fmt.Errorf("field Nodes has %d GPU models, allowed with policy fgd is: at most %d", len(p.kinds), pack.MaxKinds)
 	}
-	var mix pack.Mix
-	for i := range tasks {
-		mix.Add(p.demand(&tasks[i]), 1)
-	}
-	capacity := make([]float64, len(p.kinds))
-	for i := range c.nodes {
-		if kind := p.kinds[c.nodes[i].model]; kind != 0 {
-			capacity[bits.TrailingZeros64(kind)] += float64(len(c.nodes[i].gpus))
+	if cfg.LearnMix {
+		p.relearn = firstMix
+	} else {
+		for i := range cfg.Tasks {
+			p.mix.Add(p.demand(&cfg.Tasks[i]), 1)
 		}
 	}
-	p.ranker = pack.NewRanker(pack.NewOffers(&mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}, Capacity: capacity}))
-	for i := range c.nodes {
+	p.learn()
+	return p, nil
+}
+
+// learn makes a measure of the mix.
+func (p *gpuPacker) learn() {
+	capacity := make([]float64, len(p.kinds))
+	for i := range p.cluster.nodes {
+		if kind := p.kinds[p.cluster.nodes[i].model]; kind != 0 {
+			capacity[bits.TrailingZeros64(kind)] += float64(len(p.cluster.nodes[i].gpus))
+		}
+	}
+	var measure pack.Measure
+	if p.paper {
+		measure = pack.NewFragments(p.mix.Clone())
+	} else {
+		measure = pack.NewOffers(&p.mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}, Capacity: capacity})
+	}
+	p.ranker = pack.NewRanker(measure)
+	for i := range p.cluster.nodes {
 		p.changed(i)
 	}
-	return p, nil
 }
 
 func (p *gpuPacker) demand(t *trace.Task) pack.Demand {
@@ -77,6 +93,13 @@ func (p *gpuPacker) changed(i int) {
 // narrow confines the request to the best node, if there is one.
 func (p *gpuPacker) narrow(req *placement.CandidateRequest, t *trace.Task) {
 	d := p.demand(t)
+	if p.relearn > 0 {
+		p.mix.Add(d, 1)
+		if p.mix.Total() == p.relearn {
+			p.relearn *= 2
+			p.learn()
+		}
+	}
 	i, ok := p.ranker.Best(&d)
 	if !ok {
 		p.chosen, req.Limit = -1, 1 // the engine has to agree
@@ -96,12 +119,13 @@ func (p *gpuPacker) rank(t *trace.Task, c *placement.Candidate) (score, error) {
 	if i != p.chosen {
 		return score{}, fmt.Errorf("wrong answer: candidate for task %s in tree %s", t.Name, c.Root)
 	}
-	d, first := p.demand(t), 0
+	d, first, left := p.demand(t), 0, int64(0)
 	for _, a := range c.Allocations {
 		if _, member := position(a.Provider); member > 0 && member <= len(p.cluster.nodes[i].gpus) {
 			at := slices.Index(p.room.Devices, int16(p.cluster.nodes[i].gpus[member-1]))
 			first = max(first, at-t.GPUs+1)
+			left += p.cluster.nodes[i].gpus[member-1] - a.Amount
 		}
 	}
-	return score{node: int64(1e6 * p.ranker.With(&p.room, &d, first))}, nil
+	return score{node: int64(1e6 * p.ranker.With(&p.room, &d, first)), inside: left}, nil
 }

@@ -21,11 +21,12 @@ const (
 	FGD
 	HostAge
 	Lifetime
+	FGDPaper
 )
 
 // Policies returns the names of all policies.
 func Policies() []string {
-	return []string{"first-fit", "best-fit", "worst-fit", "random", "fgd", "host-age", "lifetime"}
+	return []string{"first-fit", "best-fit", "worst-fit", "random", "fgd", "host-age", "lifetime", "fgd-paper"}
 }
 
 // ParsePolicy reads the name of a policy.
@@ -105,7 +106,7 @@ func (p *picker) better(c *placement.Candidate, s score) bool {
 		return true
 	}
 	switch p.policy {
-	case BestFit, FGD, HostAge, Lifetime:
+	case BestFit, FGD, FGDPaper, HostAge, Lifetime:
 		return s.less(p.best)
 	case WorstFit:
 		return p.best.less(s)

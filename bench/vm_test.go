@@ -2,8 +2,10 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/kilonova-cloud/kilonova/bench/trace"
@@ -260,8 +262,9 @@ func leastStranded(hosts [][]trace.VM, v trace.VM, shape HostShape, arrived []tr
 		mix.Add(pack.Demand{Need: [pack.Amounts]int64{a.CPUMilli, a.MemMilli}}, 1)
 	}
 	offers := pack.NewOffers(&mix, pack.OffersConfig{Weights: pack.Weights{Amounts: [pack.Amounts]float64{1 / float64(shape.CPUMilli), 1 / float64(shape.MemMilli)}}})
-	best, least := -1, 0.0
+	rises, least := make([]float64, len(hosts)), math.Inf(1)
 	for h := range hosts {
+		rises[h] = math.Inf(1)
 		free := [pack.Amounts]int64{shape.CPUMilli, shape.MemMilli}
 		for _, x := range hosts[h] {
 			free[0], free[1] = free[0]-x.CPUMilli, free[1]-x.MemMilli
@@ -269,13 +272,12 @@ func leastStranded(hosts [][]trace.VM, v trace.VM, shape HostShape, arrived []tr
 		if len(hosts[h]) == 0 || free[0] < v.CPUMilli || free[1] < v.MemMilli {
 			continue
 		}
-		before := offers.Stranded(&pack.Room{Free: free})
+		before := offers.Stranded(pack.Room{Free: free})
 		free[0], free[1] = free[0]-v.CPUMilli, free[1]-v.MemMilli
-		if rise := offers.Stranded(&pack.Room{Free: free}) - before; best < 0 || rise < least {
-			best, least = h, rise
-		}
+		rises[h] = offers.Stranded(pack.Room{Free: free}) - before
+		least = min(least, rises[h])
 	}
-	return best
+	return slices.IndexFunc(rises, func(r float64) bool { return !math.IsInf(r, 1) && r <= least+1e-9 })
 }
 
 func TestHostShape(t *testing.T) {

@@ -23,6 +23,7 @@ type traceFlags struct {
 	vmFile, hostShape                                 string
 	seed                                              uint64
 	inflation                                         float64
+	learnMix                                          bool
 }
 
 func newTrace() *cobra.Command {
@@ -55,6 +56,7 @@ Files may be compressed with gzip.`,
 	fs.StringVar(&f.policy, "policy", bench.FirstFit.String(), "choice among candidates: "+strings.Join(bench.Policies(), ", "))
 	fs.Uint64Var(&f.seed, "seed", 42, "of the policy random and of --inflation")
 	fs.Float64Var(&f.inflation, "inflation", 0, "draw tasks with replacement until the GPUs requested are this share of the cluster's, as 1.3 (default: each task once, in order)")
+	fs.BoolVar(&f.learnMix, "learn-mix", false, "fgd and fgd-paper learn the mix of tasks from those seen so far (default: they know the mix of the trace)")
 	fs.StringVar(&f.store, "store", "memory", "where claims are kept: memory, badger")
 	fs.StringVar(&f.nodes, "nodes", "", "file of nodes (default: the nodes of openb)")
 	fs.StringVar(&f.out, "out", "", "directory for report.json, curve.csv, curve.svg, curve.png and the state of badger")
@@ -70,9 +72,9 @@ func (f *traceFlags) check(cmd *cobra.Command) (bench.Policy, error) {
 	foreign := []string{"vm-file", "host-shape"}
 	switch f.trace {
 	case "vm":
-		foreign = []string{"variant", "inflation", "nodes"}
+		foreign = []string{"variant", "inflation", "nodes", "learn-mix"}
 	case "numa":
-		foreign = append(foreign, "inflation", "nodes")
+		foreign = append(foreign, "inflation", "nodes", "learn-mix")
 		if !cmd.Flags().Changed("variant") {
 			f.variant = trace.NUMASequences()[0]
 		}
@@ -94,6 +96,9 @@ func (f *traceFlags) check(cmd *cobra.Command) (bench.Policy, error) {
 	policy, err := bench.ParsePolicy(f.policy)
 	if f.trace == "vm" && err == nil {
 		_, err = bench.ParseHostShape(f.hostShape)
+	}
+	if policy == bench.FGDPaper && (f.trace == "vm" || f.trace == "numa") {
+		return 0, fmt.Errorf("--policy %v does not go with --trace %s, which has no GPUs", policy, f.trace)
 	}
 	variants := trace.Variants()
 	if f.trace == "numa" {
@@ -165,7 +170,7 @@ func (f *traceFlags) open(ctx context.Context) (*placement.Engine, func() error,
 
 func (f *traceFlags) replayGPU(ctx context.Context, e *placement.Engine, policy bench.Policy, progress func(int, int)) (*bench.GPUReport, error) {
 	cfg := bench.GPUConfig{
-		Trace: f.trace, Variant: f.variant, Store: f.store, Policy: policy, Seed: f.seed, Inflation: f.inflation,
+		Trace: f.trace, Variant: f.variant, Store: f.store, Policy: policy, Seed: f.seed, Inflation: f.inflation, LearnMix: f.learnMix,
 		Workers: workers, Now: time.Now, Progress: progress,
 	}
 	var errNodes, errTasks error

@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"internal/novajudge":     {},
 	"internal/oslocfg":       {},
 	"scheduler/pack":         {"scheduler"},
+	"scheduler/drain":        {},
 	"internal/perftable":     {},
 	"internal/pyvalue":       {},
 	"internal/tidy":          {},

@@ -12,6 +12,6 @@ func BenchmarkStranded(b *testing.B) {
 	room := Room{Free: [Amounts]int64{48000, 196608}, Kind: 1, Devices: []int16{1000, 1000, 1000, 1000, 530, 190, 60, 0}}
 	b.ReportAllocs()
 	for b.Loop() {
-		o.Stranded(&room)
+		o.Stranded(room)
 	}
 }

@@ -3,12 +3,16 @@ package pack
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 )
 
 // Measure tells how much of a room will stay free, in the unit of its
 // weights. Measures are safe for concurrent use.
 type Measure interface {
-	Stranded(r *Room) float64
+	Stranded(r Room) float64
+	// Least is a bound: after the demand no less than that is stranded of the
+	// room.
+	Least(r Room, d *Demand) float64
 }
 
 // Weights say what it costs to leave something free: a unit of each amount,
@@ -88,8 +92,10 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 	if cfg.Reserve == 0 {
 		cfg.Reserve = 0.3
 	}
-	for kind, pressure := range pressures(mix, cfg.Capacity) {
-		o.reserve[kind] = cfg.Reserve * pressure * cfg.Weights.Device
+	if p := pressures(mix, cfg.Capacity); len(p) > 0 && slices.Max(p) > slices.Min(p)+equal {
+		for kind, pressure := range p {
+			o.reserve[kind] = cfg.Reserve * pressure * cfg.Weights.Device
+		}
 	}
 	rng := rand.New(rand.NewPCG(cfg.Seed, 3))
 	o.futures = make([][]uint16, cfg.Futures)
@@ -133,9 +139,9 @@ func pressures(m *Mix, capacity []float64) []float64 {
 }
 
 // Stranded averages what the futures leave free, less what is held back.
-func (o *Offers) Stranded(r *Room) float64 {
-	if len(o.futures) == 0 || o.weights.free(r) == 0 {
-		return o.weights.free(r)
+func (o *Offers) Stranded(r Room) float64 {
+	if len(o.futures) == 0 || o.weights.free(&r) == 0 {
+		return o.weights.free(&r)
 	}
 	var fits [maxOffered / 64]uint64 // by demand
 	for i := range o.demands {
@@ -160,6 +166,18 @@ func (o *Offers) Stranded(r *Room) float64 {
 		}
 	}
 	return sum
+}
+
+// Least is what is held back of the devices that the demand leaves.
+func (o *Offers) Least(r Room, d *Demand) float64 {
+	if r.Kind == 0 {
+		return 0
+	}
+	left := -int64(d.Devices) * int64(d.Share)
+	for _, free := range r.Devices {
+		left += int64(free)
+	}
+	return -o.reserve[bits.TrailingZeros64(r.Kind)] * float64(left)
 }
 
 // fill takes what fits of a future. What did not fit once will not do so
@@ -189,8 +207,11 @@ type Fragments struct{ mix *Mix }
 // NewFragments makes the measure. The mix must not change afterwards.
 func NewFragments(m *Mix) *Fragments { return &Fragments{m} }
 
+// Least is 0.
+func (f *Fragments) Least(Room, *Demand) float64 { return 0 }
+
 // Stranded averages the fragments.
-func (f *Fragments) Stranded(r *Room) float64 {
+func (f *Fragments) Stranded(r Room) float64 {
 	sum := int64(0)
 	for i := range f.mix.demands {
 		d, fragment := &f.mix.demands[i], int64(0)

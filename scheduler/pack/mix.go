@@ -29,6 +29,9 @@ func (m *Mix) Add(d Demand, n int64) {
 	m.total += n
 }
 
+// Clone returns a copy.
+func (m *Mix) Clone() *Mix { return m.only(func(*Demand) bool { return true }) }
+
 // Total returns how many requests were counted.
 func (m *Mix) Total() int64 { return m.total }
 

@@ -72,7 +72,7 @@ func TestStranded(t *testing.T) {
 		{"paper: all fit", NewFragments(mixOf(third, pair)), Room{Free: [Amounts]int64{9}, Kind: 1, Devices: []int16{1000, 1000, 200}}, 200},
 		{"paper: no device asked for", NewFragments(mixOf(Demand{})), Room{Kind: 1, Devices: []int16{1000}}, 1000},
 	} {
-		if got := c.measure.Stranded(&c.room); math.Abs(got-c.want) > 1e-9 {
+		if got := c.measure.Stranded(c.room); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: %v stranded, want %v", c.name, got, c.want)
 		}
 	}
@@ -82,9 +82,9 @@ func TestStranded(t *testing.T) {
 // use no other.
 func TestPressure(t *testing.T) {
 	t.Parallel()
-	any, second := Demand{Devices: 1, Share: 500, Kinds: 3}, Demand{Devices: 1, Share: 1000, Kinds: 2}
+	either, second := Demand{Devices: 1, Share: 500, Kinds: 3}, Demand{Devices: 1, Share: 1000, Kinds: 2}
 	var mix Mix
-	mix.Add(any, 8)    // 4000 thousandths over 4 devices of two kinds
+	mix.Add(either, 8) // 4000 thousandths over 4 devices of two kinds
 	mix.Add(second, 1) // 1000 over one device
 	got := pressures(&mix, []float64{3, 1})
 	if want := []float64{0.8, 1.6}; math.Abs(got[0]-want[0]) > 1e-9 || math.Abs(got[1]-want[1]) > 1e-9 {
@@ -96,7 +96,7 @@ func TestPressure(t *testing.T) {
 	k := NewRanker(NewOffers(&mix, OffersConfig{Weights: Weights{Device: 1}, Capacity: []float64{3, 1}}))
 	k.Set(0, &Room{Kind: 2, Devices: []int16{1000}})
 	k.Set(1, &Room{Kind: 1, Devices: []int16{1000}})
-	if host, _ := k.Best(&any); host != 1 {
+	if host, _ := k.Best(&either); host != 1 {
 		t.Errorf("a demand for any kind went to host %d, want the one of the kind that is in less demand", host)
 	}
 }
@@ -104,7 +104,7 @@ func TestPressure(t *testing.T) {
 func TestStrandedDoesNotAllocate(t *testing.T) {
 	o := NewOffers(mixOf(Demand{Devices: 1, Share: 300, Kinds: 1}), OffersConfig{Weights: Weights{Device: 1}})
 	room := Room{Kind: 1, Devices: []int16{1000, 400}}
-	if n := testing.AllocsPerRun(10, func() { o.Stranded(&room) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { o.Stranded(room) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -118,7 +118,7 @@ func TestRankerTwin(t *testing.T) {
 		for range 6 {
 			demands = append(demands, randomDemand(rng))
 		}
-		measure := NewOffers(mixOf(demands...), OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1}, Device: 0.01}, Futures: 5, Length: 8, Seed: seed})
+		measure := NewOffers(mixOf(demands...), OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1}, Device: 0.01}, Futures: 5, Length: 8, Seed: seed, Capacity: []float64{float64(seed % 3), 2}})
 		k := NewRanker(measure)
 		var rooms []Room
 		for step := range 200 {
@@ -142,8 +142,9 @@ func TestRankerTwin(t *testing.T) {
 }
 
 func dumbBest(m Measure, rooms []Room, d *Demand) (best int, found bool) {
-	least := math.Inf(1)
+	rises, least := make([]float64, len(rooms)), math.Inf(1)
 	for i := range rooms {
+		rises[i] = math.Inf(1)
 		if !rooms[i].Fits(d) {
 			continue
 		}
@@ -154,12 +155,12 @@ func dumbBest(m Measure, rooms []Room, d *Demand) (best int, found bool) {
 				continue
 			}
 			after.take(d, at)
-			if rise := m.Stranded(&after) - m.Stranded(&rooms[i]); rise < least {
-				best, least, found = i, rise, true
-			}
+			rises[i] = min(rises[i], m.Stranded(after)-m.Stranded(rooms[i]))
 		}
+		least = min(least, rises[i])
 	}
-	return best, found
+	best = slices.IndexFunc(rises, func(r float64) bool { return !math.IsInf(r, 1) && r <= least+1e-9 })
+	return max(0, best), best >= 0
 }
 
 func randomDemand(rng *rand.Rand) Demand {

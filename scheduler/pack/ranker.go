@@ -2,6 +2,10 @@ package pack
 
 import "math"
 
+// equal is how far the rises of hosts that rank equal may differ, as sums of
+// fractions are not exact.
+const equal = 1e-9
+
 // What a ranker remembers at most: values of rooms, and demands.
 const (
 	maxValues  = 1 << 18
@@ -72,19 +76,31 @@ func (k *Ranker) column(d *Demand) []rise {
 }
 
 // Best returns the host whose fragmentation the demand raises least, the
-// first of several; false when it fits nowhere.
+// first of equals; false when it fits nowhere.
 func (k *Ranker) Best(d *Demand) (host int, ok bool) {
 	rises, least := k.column(d), math.Inf(1)
 	for i := range k.hosts {
-		r := &rises[i]
-		if r.version != k.hosts[i].version {
-			*r = rise{k.hosts[i].version, k.rise(&k.hosts[i], d)}
-		}
-		if r.by < least {
-			host, least, ok = i, r.by, true
+		if rises[i].version == k.hosts[i].version {
+			least = min(least, rises[i].by)
 		}
 	}
-	return host, ok
+	for i := range k.hosts {
+		h := &k.hosts[i]
+		if rises[i].version == h.version || k.measure.Least(h.room, d)-h.value > least+equal {
+			continue // known, or not good enough in the best case
+		}
+		rises[i] = rise{h.version, k.rise(h, d)}
+		least = min(least, rises[i].by)
+	}
+	if math.IsInf(least, 1) {
+		return 0, false
+	}
+	for i := range k.hosts {
+		if rises[i].version == k.hosts[i].version && rises[i].by <= least+equal {
+			return i, true
+		}
+	}
+	return 0, false // not reached
 }
 
 // rise is by how much the demand raises the value of a host when it takes
@@ -126,7 +142,7 @@ func (k *Ranker) value(r *Room) float64 {
 		if len(k.values) == maxValues {
 			clear(k.values)
 		}
-		v = k.measure.Stranded(r)
+		v = k.measure.Stranded(*r)
 		k.values[string(k.key)] = v
 	}
 	return v
