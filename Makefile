@@ -92,11 +92,11 @@ NOVACASES ?= 9600
 
 ## soak-nova: NOVACASES random documents, decided by Nova and by kilonova (needs python3-nova)
 soak-nova: build $(NOVA)
-	$(GO) run ./internal/novajudge -cases $(NOVACASES) -kilonova bin/kilonova -nova $(NOVA) | tee bench/results/$@.txt
+	$(GO) run ./internal/novajudge/soak -cases $(NOVACASES) -kilonova bin/kilonova -nova $(NOVA) | tee bench/results/$@.txt
 
 ## corpus-nova: the documents and answers of Nova that go test plays (needs python3-nova)
 corpus-nova: $(NOVA)
-	$(GO) run ./internal/novajudge -seed 7 -cases 2600 -nova $(NOVA) -corpus internal/novajudge/testdata/corpus.jsonl.gz
+	$(GO) run ./internal/novajudge/soak -seed 7 -cases 2600 -nova $(NOVA) -corpus internal/novajudge/testdata/corpus.jsonl.gz
 
 bin/nova:
 	git init -q $@ && git -C $@ fetch -q --depth 1 https://github.com/openstack/nova $(NOVA_COMMIT) && git -C $@ checkout -q FETCH_HEAD

@@ -1,4 +1,4 @@
-package main
+package novajudge
 
 import (
 	"encoding/json"
@@ -71,6 +71,21 @@ func (a *answer) code() string {
 		return ""
 	}
 	return a.Error.Code
+}
+
+// Compare lists what differs between two output documents, Nova's and
+// kilonova's, in words; nil if nothing does. It returns an error for what is
+// no output document.
+func Compare(want, got []byte) ([]string, error) {
+	nova, err := readAnswer(want)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := readAnswer(got)
+	if err != nil {
+		return nil, err
+	}
+	return differences(nova, ours), nil
 }
 
 // differences lists what differs, in words; nil if nothing does. Numbers are

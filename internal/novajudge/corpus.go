@@ -1,10 +1,12 @@
-package main
+package novajudge
 
 import (
+	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -14,11 +16,11 @@ const (
 	corpusPerFamily = 20
 )
 
-// kept is a line of the corpus.
-type kept struct {
+// Kept is a line of the corpus.
+type Kept struct {
 	Family   string          `json:"family"`
 	Document json.RawMessage `json:"document"`
-	Answer   *answer         `json:"answer"`
+	Answer   json.RawMessage `json:"answer"` // Nova's
 }
 
 // corpusWriter collects documents and Nova's answers to them.
@@ -40,7 +42,11 @@ func (c *corpusWriter) add(family string, document obj, a *answer) error {
 	if len(text) > corpusBytes || c.taken[family] >= corpusPerFamily {
 		return nil
 	}
-	line, err := json.Marshal(kept{family, text, a})
+	answer, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	line, err := json.Marshal(Kept{family, text, answer})
 	if err != nil {
 		return fmt.Errorf("encode an answer: %w", err)
 	}
@@ -64,4 +70,23 @@ func (c *corpusWriter) close() error {
 		}
 	}
 	return errors.Join(z.Close(), f.Close())
+}
+
+// ReadCorpus returns the lines of a kept corpus, in their order.
+func ReadCorpus(r io.Reader) ([]Kept, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("corpus: %w", err)
+	}
+	var list []Kept
+	in := bufio.NewScanner(z)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var k Kept
+		if err := json.Unmarshal(in.Bytes(), &k); err != nil {
+			return nil, fmt.Errorf("corpus, line %d: %w", len(list)+1, err)
+		}
+		list = append(list, k)
+	}
+	return list, in.Err()
 }

@@ -1,13 +1,14 @@
-// Command novajudge compares the decisions of `kilonova schedule` with those
+// Package novajudge compares the decisions of `kilonova schedule` with those
 // of Nova's own scheduler.
 //
-// It generates documents, family by family (one family a rule of a filter or
-// weigher), has judge.py answer them with Nova's code, has kilonova answer
-// them, and compares. A difference is made small before it is shown.
+// [Run] generates documents, family by family (one family a rule of a filter
+// or weigher), has judge.py answer them with Nova's code, has kilonova answer
+// them, and compares. A difference is made small before it is shown. The
+// command is internal/novajudge/soak.
 //
-//	go run ./internal/novajudge -cases 5000 -kilonova bin/kilonova -nova /src/nova
+// The kept corpus is documents with the answers of the newest Nova, for tests
+// that have no Nova: [ReadCorpus] and [Differences].
 //
-// Without -nova the Nova that Python finds is asked, such as Debian's
-// python3-nova; -older says that it is not the newest one. The judge runs in
-// Python with the libraries that Debian's python3-nova depends on.
-package main
+// The judge runs in Python with the libraries that Debian's python3-nova
+// depends on. Where the newest Nova needs newer ones, shims.py helps out.
+package novajudge

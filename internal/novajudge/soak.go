@@ -1,55 +1,32 @@
-package main
+package novajudge
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 )
 
-// options are the command line.
-type options struct {
-	seed, cases, first uint64
-	kilonova           string // binary; "": only ask Nova
-	nova               string // its source tree; "": what Python finds
-	python             string
-	family             string // "": all
-	corpus             string // file to write; "": none
-	older              bool
-	shrink             int
+// Options say what [Run] does.
+type Options struct {
+	Seed, Cases, First uint64
+	Kilonova           string // binary; "": only Nova is asked
+	Nova               string // its source tree; "": what Python finds
+	Python             string
+	Family             string // only families whose name contains this
+	Corpus             string // file for small documents and Nova's answers; "": none
+	Older              bool   // the Nova is 26.2: without the weighers that it lacks
+	Shrink             int    // tries to make a failing document smaller
 }
 
-func main() {
-	var o options
-	flag.Uint64Var(&o.seed, "seed", 1, "seed of the documents")
-	flag.Uint64Var(&o.cases, "cases", 1000, "how many documents")
-	flag.Uint64Var(&o.first, "first", 0, "number of the first document")
-	flag.StringVar(&o.kilonova, "kilonova", "", "kilonova binary; without it only Nova is asked")
-	flag.StringVar(&o.nova, "nova", "", "source tree of Nova; without it the one that Python finds")
-	flag.StringVar(&o.python, "python", "/usr/bin/python3", "Python with Nova's libraries")
-	flag.StringVar(&o.family, "family", "", "only families whose name contains this")
-	flag.StringVar(&o.corpus, "corpus", "", "write small documents and Nova's answers to this file")
-	flag.BoolVar(&o.older, "older", false, "the Nova is 26.2: without the weighers that it lacks")
-	flag.IntVar(&o.shrink, "shrink", 600, "tries to make a failing document smaller")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, &o, os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "novajudge:", err)
-		os.Exit(1)
-	}
-}
+// ErrDifferent is returned by [Run] when kilonova decided otherwise than Nova.
+var ErrDifferent = errors.New("decisions differ")
 
-var errDifferent = errors.New("decisions differ")
-
-// run plays the documents and writes the report.
-func run(ctx context.Context, o *options, out io.Writer) error {
+// Run plays the documents and writes each difference and a report to out. It
+// returns [ErrDifferent], or why a program could not be run.
+func Run(ctx context.Context, o *Options, out io.Writer) error {
 	s, err := newSoak(ctx, o, out)
 	if err != nil {
 		return err
@@ -58,7 +35,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	s.report()
 	err = errors.Join(err, s.close())
 	if err == nil && s.different > 0 {
-		return errDifferent
+		return ErrDifferent
 	}
 	return err
 }
@@ -74,42 +51,42 @@ type soak struct {
 	shown     map[string]int // by family and kind of difference
 }
 
-func newSoak(ctx context.Context, o *options, out io.Writer) (*soak, error) {
+func newSoak(ctx context.Context, o *Options, out io.Writer) (*soak, error) {
 	s := &soak{out: out, tally: newTally(), shown: map[string]int{}}
 	judge, err := judgeFile()
 	if err != nil {
 		return nil, err
 	}
 	env := []string{"PYTHONDONTWRITEBYTECODE=1"}
-	if o.nova != "" {
-		env = append(env, "PYTHONPATH="+o.nova)
+	if o.Nova != "" {
+		env = append(env, "PYTHONPATH="+o.Nova)
 	}
-	if s.nova, err = start(ctx, env, o.python, judge); err != nil {
+	if s.nova, err = start(ctx, env, o.Python, judge); err != nil {
 		return nil, err
 	}
-	if o.kilonova != "" {
-		if s.kilonova, err = start(ctx, nil, o.kilonova, "schedule", "--batch"); err != nil {
+	if o.Kilonova != "" {
+		if s.kilonova, err = start(ctx, nil, o.Kilonova, "schedule", "--batch"); err != nil {
 			return nil, err
 		}
 	}
-	if o.corpus != "" {
-		s.corpus = newCorpusWriter(o.corpus)
+	if o.Corpus != "" {
+		s.corpus = newCorpusWriter(o.Corpus)
 	}
 	return s, nil
 }
 
 // play asks for every document.
-func (s *soak) play(o *options) error {
-	for n := o.first; n < o.first+o.cases; n++ {
-		family, made := generate(o.seed, n)
-		if !strings.Contains(family, o.family) {
+func (s *soak) play(o *Options) error {
+	for n := o.First; n < o.First+o.Cases; n++ {
+		family, made := generate(o.Seed, n)
+		if !strings.Contains(family, o.Family) {
 			continue
 		}
 		document, err := clone(made)
 		if err != nil {
 			return err
 		}
-		if o.older {
+		if o.Older {
 			olderWeighers(document)
 		}
 		want, err := s.nova.ask(document)
@@ -118,7 +95,7 @@ func (s *soak) play(o *options) error {
 		}
 		s.tally.add(family, want)
 		if strings.HasPrefix(want.Excuse, "not a document") {
-			return fmt.Errorf("seed %d, case %d: %s", o.seed, n, want.Excuse)
+			return fmt.Errorf("seed %d, case %d: %s", o.Seed, n, want.Excuse)
 		}
 		if want.Excuse != "" {
 			continue
@@ -139,7 +116,7 @@ func (s *soak) play(o *options) error {
 }
 
 // compare asks kilonova, and shows a difference on a small document.
-func (s *soak) compare(o *options, n uint64, document obj, want *answer) error {
+func (s *soak) compare(o *Options, n uint64, document obj, want *answer) error {
 	got, err := s.kilonova.ask(document)
 	if err != nil {
 		return err
@@ -149,10 +126,10 @@ func (s *soak) compare(o *options, n uint64, document obj, want *answer) error {
 		return nil
 	}
 	s.different++
-	family, _ := generate(o.seed, n)
+	family, _ := generate(o.Seed, n)
 	s.tally.differ(family)
 	kind := kindOf(first)
-	budget := o.shrink
+	budget := o.Shrink
 	if s.shown[family+kind]++; s.shown[family+kind] > 3 {
 		budget = 0
 	}
@@ -175,7 +152,7 @@ func (s *soak) compare(o *options, n uint64, document obj, want *answer) error {
 		return fmt.Errorf("encode a document: %w", err)
 	}
 	_, err = fmt.Fprintf(s.out, "DIFFERENT: %s (seed %d, case %d)\n  %s\n  %s\n\n",
-		family, o.seed, n, strings.Join(differences(want, got), "\n  "), text)
+		family, o.Seed, n, strings.Join(differences(want, got), "\n  "), text)
 	return err
 }
 
