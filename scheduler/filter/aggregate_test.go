@@ -153,6 +153,10 @@ func TestAggregateNames(t *testing.T) {
 			t.Errorf("%s %v: %q, want %q", c.filter, c.h.Aggregates, got, c.want)
 		}
 	}
+	nobody := &scheduler.Request{Spec: &scheduler.RequestSpec{}}
+	if got := ask(t, "AggregateMultiTenancyIsolation", scheduler.Options{}, nobody, in(dict{"filter_tenant_id": "p,"})); got == "" {
+		t.Error("a request without a project passes for one of the empty name")
+	}
 }
 
 // TestIsolatedHosts is the matrix of Nova's filter.

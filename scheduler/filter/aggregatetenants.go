@@ -32,7 +32,7 @@ func (*aggregateTenants) Pass(r *scheduler.Request, h *scheduler.HostState) (sch
 			}
 			restricted = true
 			for project := range strings.SplitSeq(values, ",") {
-				if pyvalue.Strip(project) == r.Spec.ProjectID {
+				if p := r.Spec.ProjectID; p != "" && p == pyvalue.Strip(project) { // nobody's request matches nothing
 					return scheduler.Reason{}, nil
 				}
 			}
