@@ -9,6 +9,7 @@ BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
 .PHONY: check fmt lint test race fuzz bench perf build run generate differential soak-crash soak-flip soak-disk soak-http
+.PHONY: check fmt lint test race fuzz bench perf perf-http build run generate soak-crash soak-flip soak-disk soak-http
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -48,7 +49,15 @@ perf:
 	$(PERF) 'DurableOne' -benchtime 3000x -count 5 | tee -a $(PERFOUT)
 	$(PERF) 'DurableClaims' -benchtime 10x -count 5 | tee -a $(PERFOUT)
 	$(PERF) 'Open/1' -benchtime 1x -count 3 | tee -a $(PERFOUT)
-	$(GO) run ./internal/perftable docs/performance.md <$(PERFOUT)
+	$(GO) run ./internal/perftable placement docs <$(PERFOUT)
+
+HTTPOUT := bench/results/http.txt
+REFERENCE ?=
+
+## perf-http: the figures over HTTP, kept in bench/results/http.txt; REFERENCE='COMMAND {port}' starts an OpenStack Placement to compare with
+perf-http: build
+	for world in small flat nested memory; do $(GO) run ./internal/httpperf -world $$world -reference "$(REFERENCE)"; done | tee $(HTTPOUT)
+	$(GO) run ./internal/perftable http docs <$(HTTPOUT)
 
 ## build: bin/kilonova
 build:

@@ -63,11 +63,12 @@ type scan struct {
 	hits           []hit    // lone providers found and not yielded yet
 	visited        map[uint32]struct{}
 
-	out  Candidate           // of a search
-	solo Candidate           // of a lone provider
-	seen map[string]struct{} // candidates of sharing providers alone
-	tree *search             // the tree that is open, or its memory
-	turn []*search           // breadth first: trees with more to give
+	out       Candidate           // of a search
+	solo      Candidate           // of a lone provider
+	soloReady bool                // solo is filled in for this request
+	seen      map[string]struct{} // candidates of sharing providers alone
+	tree      *search             // the tree that is open, or its memory
+	turn      []*search           // breadth first: trees with more to give
 }
 
 // start prepares a scan for a request.
@@ -254,18 +255,31 @@ func (s *scan) nextWord() bool {
 	return true
 }
 
-// yieldLone yields the candidate of one provider for the one group.
+// yieldLone yields the candidate of one provider for the one group. From one
+// to the next only the provider changes.
 func (s *scan) yieldLone(h *hit, yield func(*Candidate, error) bool) bool {
+	c := &s.solo
+	if !s.soloReady {
+		s.beginSolo()
+	}
+	c.Root, c.Mappings[0].Providers[0] = h.uuid, h.uuid
+	for k := range c.Allocations {
+		c.Allocations[k].Provider = h.uuid
+	}
+	return s.count(yield(c, nil))
+}
+
+// beginSolo fills in what all candidates of lone providers share.
+func (s *scan) beginSolo() {
 	c, g := &s.solo, &s.q.req.Groups[0]
-	c.Root, c.Allocations = h.uuid, c.Allocations[:0]
+	c.Allocations, s.soloReady = c.Allocations[:0], true
 	for _, r := range g.Resources {
-		c.Allocations = append(c.Allocations, Allocation{h.uuid, r.Class, r.Amount})
+		c.Allocations = append(c.Allocations, Allocation{Class: r.Class, Amount: r.Amount})
 	}
 	if len(c.Mappings) == 0 {
 		c.Mappings = []Mapping{{Providers: make([]UUID, 1)}}
 	}
-	c.Mappings[0].Suffix, c.Mappings[0].Providers[0] = g.Suffix, h.uuid
-	return s.count(yield(c, nil))
+	c.Mappings[0].Suffix = g.Suffix
 }
 
 func (s *scan) count(goOn bool) bool {

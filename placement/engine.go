@@ -34,12 +34,13 @@ type Config struct {
 // Engine is a placement inventory. It is safe for concurrent use. Readers see
 // committed state only and never wait for the store.
 type Engine struct {
-	cfg      Config
-	limit    int // of records in one batch of the store; 0: none
-	inFlight int // batches under way at once
-	feed     *feed
-	txs      sync.Pool
-	scans    sync.Pool
+	cfg       Config
+	limit     int // of records in one batch of the store; 0: none
+	inFlight  int // batches under way at once
+	feed      *feed
+	txs       sync.Pool
+	scans     sync.Pool
+	summaries sync.Pool
 
 	mu     sync.RWMutex // guards world and stamp; writers hold it for microseconds
 	world  *world
@@ -84,6 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.txs.New = func() any { return new(tx) }
 	e.scans.New = func() any { return new(scan) }
+	e.summaries.New = func() any { return new(summaryReader) }
 	if cfg.Store == nil {
 		return e, nil
 	}

@@ -24,16 +24,19 @@ func (e *Engine) read(uuid UUID, f func(*world, uint32)) error {
 	return nil
 }
 
-func (w *world) view(i uint32) Provider {
+func (w *world) view(i uint32) (v Provider) {
+	w.fill(&v, i)
+	return v
+}
+
+// fill is view without a copy.
+func (w *world) fill(v *Provider, i uint32) {
 	p := w.provider(i)
-	v := Provider{
-		UUID: p.uuid, Name: p.name, Root: w.provider(p.root).uuid, Generation: p.generation,
-		CreatedAt: time.Unix(0, p.created), UpdatedAt: time.Unix(0, p.updated),
-	}
+	v.UUID, v.Name, v.Root, v.Parent, v.Generation = p.uuid, p.name, w.provider(p.root).uuid, UUID{}, p.generation
+	v.CreatedAt, v.UpdatedAt = time.Unix(0, p.created), time.Unix(0, p.updated)
 	if p.parent != none {
 		v.Parent = w.provider(p.parent).uuid
 	}
-	return v
 }
 
 // Inventories returns the inventories of provider uuid by resource class,

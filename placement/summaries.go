@@ -8,9 +8,11 @@ import "iter"
 // memory: a summary is valid until the next step.
 func (e *Engine) EachSummary(providers []UUID) iter.Seq[*ProviderSummary] {
 	return func(yield func(*ProviderSummary) bool) {
-		r := summaryReader{e: e, seen: make(map[uint32]struct{}, len(providers))}
-		for k := range providers {
-			r.read(&providers[k])
+		r, _ := e.summaries.Get().(*summaryReader)
+		defer r.release()
+		r.e = e
+		for len(providers) > 0 {
+			providers = r.read(providers)
 			for i := range r.list {
 				if !yield(&r.list[i]) {
 					return
@@ -20,32 +22,51 @@ func (e *Engine) EachSummary(providers []UUID) iter.Seq[*ProviderSummary] {
 	}
 }
 
-// summaryReader reads tree after tree into the same memory.
+// summariesAtOnce is how many summaries are gathered under one lock, unless a
+// tree has more.
+const summariesAtOnce = 32
+
+const keptSummaries = 256 // of which the memory is kept
+
+// summaryReader reads trees into the same memory again and again.
 type summaryReader struct {
 	e    *Engine
-	seen map[uint32]struct{} // roots
-	list []ProviderSummary   // of the present tree
+	seen bitmap // roots
+	list []ProviderSummary
 }
 
-// read fills list with the tree of a provider, unless it was there before.
-func (r *summaryReader) read(uuid *UUID) {
+func (r *summaryReader) release() {
+	if cap(r.list) <= keptSummaries {
+		r.seen = bitmap{}
+		r.e.summaries.Put(r)
+	}
+}
+
+// read fills list with the next trees and returns the providers left.
+func (r *summaryReader) read(providers []UUID) []UUID {
 	r.list = r.list[:0]
 	r.e.mu.RLock()
 	defer r.e.mu.RUnlock()
 	w := r.e.world
-	i, known := w.findProvider(*uuid)
-	if !known {
-		return
+	for k := range providers {
+		if len(r.list) >= summariesAtOnce {
+			return providers[k:]
+		}
+		i, known := w.findProvider(providers[k])
+		if !known {
+			continue
+		}
+		root := w.provider(i).root
+		if r.seen.has(root) {
+			continue
+		}
+		r.seen.set(root)
+		w.members(root, func(m uint32) bool {
+			r.add(w, m)
+			return true
+		})
 	}
-	root := w.provider(i).root
-	if _, twice := r.seen[root]; twice {
-		return
-	}
-	r.seen[root] = struct{}{}
-	w.members(root, func(m uint32) bool {
-		r.add(w, m)
-		return true
-	})
+	return nil
 }
 
 func (r *summaryReader) add(w *world, m uint32) {
@@ -55,7 +76,8 @@ func (r *summaryReader) add(w *world, m uint32) {
 		r.list = append(r.list, ProviderSummary{})
 	}
 	s := &r.list[len(r.list)-1]
-	s.Provider, s.Resources, s.Traits = w.view(m), s.Resources[:0], s.Traits[:0]
+	s.Resources, s.Traits = s.Resources[:0], s.Traits[:0]
+	w.fill(&s.Provider, m)
 	p := w.provider(m)
 	for k := range p.inv {
 		row := &p.inv[k]

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,6 +87,33 @@ func BenchmarkCandidates(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkEverything asks for all candidates of flat hosts. The processor
+// time hardly depends on who else uses the machine.
+func BenchmarkEverything(b *testing.B) {
+	hosts := 1000
+	if testing.Short() {
+		hosts = 10
+	}
+	s := flatWorld(b, hosts)
+	b.ReportAllocs()
+	before := cpuTime(b)
+	for b.Loop() {
+		if w := serve(b, s, http.MethodGet, "/allocation_candidates?resources=VCPU:1,MEMORY_MB:1024,DISK_GB:10", ""); w.status != http.StatusOK || w.bytes < 500*hosts {
+			b.Fatalf("%d, %d bytes", w.status, w.bytes)
+		}
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
 // BenchmarkTrees asks for all candidates of trees of seven, as the nested job

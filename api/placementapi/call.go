@@ -14,17 +14,16 @@ import (
 
 	"github.com/kilonova-cloud/kilonova/api"
 	"github.com/kilonova-cloud/kilonova/api/jsonschema"
-	"github.com/kilonova-cloud/kilonova/placement"
 )
 
 // MaxBody is the largest body that is read, in bytes.
 const MaxBody = 10 << 20
 
 const (
-	largeBody   = 1 << 20  // a body of more bytes takes a place among few
-	largeAtOnce = 4        // how many; they are parsed and worked on one by one
-	firstBuffer = 32 << 10 // for a body without a place that says it is longer
-	keepBuffer  = 64 << 10 // buffers that grew beyond are not kept
+	largeBody   = 1 << 20   // a body of more bytes takes a place among few
+	largeAtOnce = 4         // how many; they are parsed and worked on one by one
+	firstBuffer = 32 << 10  // for a body without a place that says it is longer
+	keepBuffer  = 128 << 10 // buffers that grew beyond are not kept
 )
 
 // call is one request and the answer to it. It is reused.
@@ -48,7 +47,7 @@ type call struct {
 	in     []byte // body of the request
 	out    []byte // body of the answer
 
-	providers []placement.UUID // scratch of candidates
+	candidates *candidateScratch
 }
 
 // release forgets what the next request must not see.
@@ -59,10 +58,10 @@ func (c *call) release() {
 	if cap(c.out) > keepBuffer {
 		c.out = nil
 	}
-	if cap(c.providers) > keepBuffer/16 {
-		c.providers = nil
+	if c.candidates != nil && c.candidates.release() {
+		c.candidates = nil
 	}
-	*c = call{in: c.in, out: c.out, providers: c.providers}
+	*c = call{in: c.in, out: c.out, candidates: c.candidates}
 }
 
 // WriteHeader notes the status.

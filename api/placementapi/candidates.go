@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 )
 
 const (
-	chunk        = 32 << 10        // bytes of an answer that are kept back
+	chunk        = 64 << 10        // bytes of an answer that are kept back
 	writeTimeout = 2 * time.Minute // for a client to take one chunk
 	// searchTimeout bounds a search that finds little in a large world.
 	searchTimeout = 4 * time.Minute
@@ -31,7 +30,7 @@ func (c *call) listCandidates() error {
 		return err
 	}
 	c.configure(&req)
-	a := candidateAnswer{c: c, used: map[placement.UUID]struct{}{}}
+	a := newCandidateAnswer(c)
 	c.out = append(c.out, `{"allocation_requests": [`...)
 	n := 0
 	ctx, cancel := context.WithTimeout(c.r.Context(), searchTimeout)
@@ -40,8 +39,7 @@ func (c *call) listCandidates() error {
 		if err != nil {
 			return a.cut(candidatesError(err))
 		}
-		c.out = separate(c.out, n)
-		a.candidate(cand)
+		a.candidate(cand, n)
 		n++
 		if !a.flush() {
 			return nil
@@ -90,9 +88,36 @@ func candidatesError(err error) error {
 
 // candidateAnswer is one answer under construction.
 type candidateAnswer struct {
+	*candidateScratch
 	c     *call
 	begun bool // the header is out
-	used  map[placement.UUID]struct{}
+}
+
+// candidateScratch is what answers use one after the other.
+type candidateScratch struct {
+	used  providerSet
+	text  candidateText
+	kinds [8]summaryText // by position in a tree
+}
+
+func newCandidateAnswer(c *call) candidateAnswer {
+	if c.candidates == nil {
+		c.candidates = new(candidateScratch)
+	}
+	c.candidates.used.reset()
+	c.candidates.text.dict, c.candidates.text.mappings = c.at(12), c.at(34)
+	return candidateAnswer{candidateScratch: c.candidates, c: c}
+}
+
+// release forgets the request and reports whether so much memory was needed
+// that it is not to be kept.
+func (s *candidateScratch) release() (drop bool) {
+	s.text.forget()
+	n := 16*cap(s.used.list) + 4*cap(s.used.slots) + cap(s.text.text)
+	for i := range s.kinds {
+		n += cap(s.kinds[i].list)
+	}
+	return n > keepBuffer
 }
 
 func (a *candidateAnswer) header() {
@@ -132,84 +157,12 @@ func (a *candidateAnswer) cut(err error) error {
 	return err
 }
 
-// use notes a provider, whose tree the summaries will describe.
-func (a *candidateAnswer) use(u *placement.UUID) {
-	list := a.c.providers
-	if n := len(list); n > 0 && list[n-1] == *u {
-		return
-	}
-	if _, known := a.used[*u]; known {
-		return
-	}
-	a.used[*u] = struct{}{}
-	a.c.providers = append(list, *u)
-}
-
-// candidate appends one allocation request.
-func (a *candidateAnswer) candidate(cand *placement.Candidate) {
-	b := a.c.out
-	dict := a.c.at(12)
-	if dict {
-		b = append(b, `{"allocations": {`...)
-	} else {
-		b = append(b, `{"allocations": [`...)
-	}
-	first := true
+// candidate appends allocation request number n.
+func (a *candidateAnswer) candidate(cand *placement.Candidate, n int) {
 	for i := range cand.Allocations {
-		provider := &cand.Allocations[i].Provider
-		if slices.ContainsFunc(cand.Allocations[:i], func(o placement.Allocation) bool { return o.Provider == *provider }) {
-			continue // was appended with the first of its classes
-		}
-		if !first {
-			b = append(b, ", "...)
-		}
-		first = false
-		a.use(provider)
-		if dict {
-			b = appendUUID(b, provider)
-			b = append(b, `: {"resources": `...)
-		} else {
-			b = appendUUID(append(b, `{"resource_provider": {"uuid": `...), provider)
-			b = append(b, `}, "resources": `...)
-		}
-		b = append(appendResources(b, cand.Allocations[i:]), '}')
+		a.used.add(&cand.Allocations[i].Provider)
 	}
-	if dict {
-		b = append(b, '}')
-	} else {
-		b = append(b, ']')
-	}
-	if a.c.at(34) {
-		b = appendMappings(b, cand.Mappings)
-	}
-	a.c.out = append(b, '}')
-}
-
-// appendResources appends what the provider of the first allocation gives.
-func appendResources(b []byte, list []placement.Allocation) []byte {
-	b = append(b, '{')
-	for i := range list {
-		if list[i].Provider != list[0].Provider {
-			continue
-		}
-		b = appendString(separate(b, i), list[i].Class)
-		b = append(b, ": "...)
-		b = appendInt(b, list[i].Amount)
-	}
-	return append(b, '}')
-}
-
-func appendMappings(b []byte, mappings []placement.Mapping) []byte {
-	b = append(b, `, "mappings": {`...)
-	for i := range mappings {
-		b = appendString(separate(b, i), mappings[i].Suffix)
-		b = append(b, ": ["...)
-		for k := range mappings[i].Providers {
-			b = appendUUID(separate(b, k), &mappings[i].Providers[k])
-		}
-		b = append(b, ']')
-	}
-	return append(b, '}')
+	a.c.out = a.text.append(separate(a.c.out, n), cand)
 }
 
 // summaries appends a summary of every provider of the trees that are used;
@@ -225,14 +178,16 @@ func (a *candidateAnswer) summaries(req *placement.CandidateRequest) bool {
 			}
 		}
 	}
-	n := 0
-	for s := range a.c.s.engine.EachSummary(a.c.providers) {
-		if !a.c.at(29) {
-			if _, used := a.used[s.Provider.UUID]; !used {
-				continue
-			}
+	n, position := 0, 0
+	for s := range a.c.s.engine.EachSummary(a.used.list) {
+		position++
+		if s.Provider.Parent.IsZero() {
+			position = 0
 		}
-		a.c.out = a.c.appendSummary(separate(a.c.out, n), s, asked)
+		if !a.c.at(29) && !a.used.has(&s.Provider.UUID) {
+			continue
+		}
+		a.c.out = a.c.appendSummary(separate(a.c.out, n), s, &a.kinds[position%len(a.kinds)], asked)
 		n++
 		if !a.flush() {
 			return false
@@ -241,25 +196,12 @@ func (a *candidateAnswer) summaries(req *placement.CandidateRequest) bool {
 	return true
 }
 
-func (c *call) appendSummary(b []byte, s *placement.ProviderSummary, asked []string) []byte {
+func (c *call) appendSummary(b []byte, s *placement.ProviderSummary, text *summaryText, asked []string) []byte {
 	b = appendUUID(b, &s.Provider.UUID)
 	b = append(b, `: {"resources": {`...)
-	n := 0
-	for i := range s.Resources {
-		r := &s.Resources[i]
-		if asked != nil && !slices.Contains(asked, r.Class) {
-			continue
-		}
-		b = appendString(separate(b, n), r.Class)
-		n++
-		b = append(b, `: {"capacity": `...)
-		b = appendInt(b, r.Capacity)
-		b = append(b, `, "used": `...)
-		b = append(appendInt(b, r.Used), '}')
-	}
-	b = append(b, '}')
+	b = append(text.appendResources(b, s, asked), '}')
 	if c.at(17) {
-		b = appendStrings(append(b, `, "traits": `...), s.Traits)
+		b = text.appendTraits(append(b, `, "traits": `...), s)
 	}
 	if c.at(29) {
 		b = appendParent(append(b, `, "parent_provider_uuid": `...), &s.Provider.Parent)

@@ -1,7 +1,7 @@
 package placementapi
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"slices"
@@ -26,26 +26,33 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// hexPairs has the two digits of each byte. UUIDs are most of a long answer.
-var hexPairs = func() (t [256][2]byte) {
-	for i := range t {
-		hex.Encode(t[i][:], []byte{byte(i)})
-	}
-	return t
-}()
-
-// appendUUID appends u as a JSON string.
+// appendUUID appends u as a JSON string. UUIDs are most of a long answer.
 func appendUUID(b []byte, u *placement.UUID) []byte {
-	text := [38]byte{0: '"', 9: '-', 14: '-', 19: '-', 24: '-', 37: '"'}
-	at := 1
-	for i, v := range u {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			at++
-		}
-		text[at], text[at+1] = hexPairs[v][0], hexPairs[v][1]
-		at += 2
-	}
-	return append(b, text[:]...)
+	n, to := len(b), binary.BigEndian
+	b = append(b, `"00000000-0000-0000-0000-000000000000"`...)
+	text := b[n : n+38]
+	to.PutUint64(text[1:], hexDigits(to.Uint32(u[0:])))
+	middle := hexDigits(to.Uint32(u[4:]))
+	to.PutUint32(text[10:], uint32(middle>>32))
+	to.PutUint32(text[15:], uint32(middle))
+	middle = hexDigits(to.Uint32(u[8:]))
+	to.PutUint32(text[20:], uint32(middle>>32))
+	to.PutUint32(text[25:], uint32(middle))
+	to.PutUint64(text[29:], hexDigits(to.Uint32(u[12:])))
+	return b
+}
+
+// hexDigits returns the eight digits of v as text, the first one in the
+// highest byte. It works on all of them at once: each gets a byte, and those
+// above 9 get the distance from '9'+1 to 'a' added.
+func hexDigits(v uint32) uint64 {
+	const ones = 0x0101010101010101
+	x := uint64(v)
+	x = (x | x<<16) & 0x0000ffff0000ffff
+	x = (x | x<<8) & 0x00ff00ff00ff00ff
+	x = (x | x<<4) & (0x0f * ones)
+	letters := (x + 6*ones) >> 4 & ones
+	return x + '0'*ones + letters*('a'-'9'-1)
 }
 
 // appendParent appends u as a JSON string, the zero UUID as null.

@@ -165,7 +165,7 @@ func TestHostileQueries(t *testing.T) {
 	} {
 		began := time.Now()
 		status, e := do(t, request(t, http.MethodGet, "http://"+addr+"/allocation_candidates?"+c.query, nil))
-		if status != c.status || !strings.Contains(e.Detail, c.want) || len(e.Detail) > 4000 || time.Since(began) > 10*time.Second {
+		if status != c.status || !strings.Contains(e.Detail, c.want) || len(e.Detail) > 4000 || time.Since(began) > time.Minute {
 			t.Errorf("%s: %d %.200s (%d bytes) in %v; want %d and %q", c.name, status, e.Detail, len(e.Detail), time.Since(began), c.status, c.want)
 		}
 	}

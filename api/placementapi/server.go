@@ -104,7 +104,7 @@ func New(cfg Config) (*Server, error) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := s.calls.Get().(*call)
-	*c = call{s: s, ResponseWriter: w, r: r, id: api.NewRequestID(), now: s.cfg.Now(), out: c.out[:0], in: c.in[:0], providers: c.providers[:0]}
+	*c = call{s: s, ResponseWriter: w, r: r, id: api.NewRequestID(), now: s.cfg.Now(), out: c.out[:0], in: c.in[:0], candidates: c.candidates}
 	w.Header()[api.RequestIDHeader] = []string{c.id}
 	defer s.finish(r.Context(), c)
 	s.handler.ServeHTTP(c, r)

@@ -1,10 +1,10 @@
 // Command httpperf measures placement servers over HTTP: the one of this
-// repository, which it starts itself, and beside it, in the same run and on
-// the same worlds, an OpenStack Placement that somebody has started. It needs
-// wrk, and prints lines in the format of go test -bench, which perftable
-// reads.
+// repository, and beside it, in the same run and on the same world, an
+// OpenStack Placement. It starts both, each for one world, as they have to be
+// empty. It needs wrk (Debian: wrk), and prints lines in the format of go test
+// -bench, which perftable reads.
 //
-//	go run ./internal/httpperf -binary bin/kilonova -world flat -reference http://127.0.0.1:8778 -reference-pid 1234
+//	go run ./internal/httpperf -binary bin/kilonova -world flat -reference './reference.py --port {port} --db mariadb'
 package main
 
 import (
@@ -15,23 +15,25 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 type options struct {
 	binary, world, reference, listen string
-	referencePID                     int
+	referencePort                    int
 	seconds                          time.Duration
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.binary, "binary", "bin/kilonova", "kilonova to start")
+	flag.StringVar(&o.binary, "binary", "bin/kilonova", "kilonova to start; empty: only the reference is measured")
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:18977", "address for it")
-	flag.StringVar(&o.world, "world", "flat", "flat: hosts without children; nested: trees of seven")
-	flag.StringVar(&o.reference, "reference", "", "URL of an empty OpenStack Placement with noauth2 (default: none)")
-	flag.IntVar(&o.referencePID, "reference-pid", 0, "root of its processes, database included")
+	flag.StringVar(&o.world, "world", "flat", "small, flat: 1,000 or 10,000 hosts without children; nested: trees of seven; memory: hosts with consumers")
+	flag.StringVar(&o.reference, "reference", "", "command that serves an empty OpenStack Placement with noauth2 on {port} until SIGTERM, database included (default: none)")
+	flag.IntVar(&o.referencePort, "reference-port", 18700, "port for it")
 	flag.DurationVar(&o.seconds, "duration", 5*time.Second, "of each measurement")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -51,30 +53,39 @@ type server struct {
 	slow bool // gets fewer requests and more time
 }
 
-func run(ctx context.Context, o *options) (err error) {
-	ours, stop, err := start(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	servers := []*server{ours}
-	if o.reference != "" {
-		servers = append(servers, &server{name: "reference", url: o.reference, pid: o.referencePID, slow: true})
-	}
-	measure := map[string]func(context.Context, *options, *server) error{"flat": flat, "nested": nested, "memory": memory}[o.world]
+func run(ctx context.Context, o *options) error {
+	measure := map[string]func(context.Context, *options, *server) error{"small": small, "flat": flat, "nested": nested, "memory": memory}[o.world]
 	if measure == nil {
-		return fmt.Errorf("-world is %q, allowed are: flat, nested", o.world)
+		return fmt.Errorf("-world is %q, allowed are: small, flat, nested, memory", o.world)
 	}
-	for _, s := range servers {
-		if err := measure(ctx, o, s); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+	if o.binary != "" {
+		if err := measured(ctx, o, startOurs, measure); err != nil {
+			return fmt.Errorf("ours: %w", err)
+		}
+	}
+	if o.reference != "" && o.world != "memory" { // that row is no ratio
+		if err := measured(ctx, o, startReference, measure); err != nil {
+			return fmt.Errorf("reference: %w", err)
 		}
 	}
 	return nil
 }
 
-// start starts kilonova on a directory of its own.
-func start(ctx context.Context, o *options) (*server, func() error, error) {
+// measured starts a server, measures it and ends it.
+func measured(ctx context.Context, o *options, start func(context.Context, *options) (*server, func() error, error), measure func(context.Context, *options, *server) error) (err error) {
+	s, stop, err := start(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := s.waitReady(ctx); err != nil {
+		return err
+	}
+	return measure(ctx, o, s)
+}
+
+// startOurs starts kilonova on a directory of its own.
+func startOurs(ctx context.Context, o *options) (*server, func() error, error) {
 	dir, err := os.MkdirTemp("", "httpperf")
 	if err != nil {
 		return nil, nil, err
@@ -87,8 +98,24 @@ func start(ctx context.Context, o *options) (*server, func() error, error) {
 	stop := func() error {
 		return errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait(), os.RemoveAll(dir))
 	}
-	s := &server{name: "ours", url: "http://" + o.listen, pid: cmd.Process.Pid}
-	return s, stop, s.waitReady(ctx)
+	return &server{name: "ours", url: "http://" + o.listen, pid: cmd.Process.Pid}, stop, nil
+}
+
+// startReference starts the command of the reference.
+func startReference(ctx context.Context, o *options) (*server, func() error, error) {
+	port := strconv.Itoa(o.referencePort)
+	args := strings.Fields(strings.ReplaceAll(o.reference, "{port}", port))
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	stop := func() error {
+		err := cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // some end with the signal, some with a status of their own
+		return err
+	}
+	return &server{name: "reference", url: "http://127.0.0.1:" + port, pid: cmd.Process.Pid, slow: true}, stop, nil
 }
 
 // report prints one benchmark line.

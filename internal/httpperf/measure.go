@@ -18,14 +18,15 @@ const (
 	claimed              = 100000
 )
 
-func flat(ctx context.Context, o *options, s *server) error {
+func small(ctx context.Context, o *options, s *server) error {
 	if err := s.flatHosts(ctx, 0, flatSmall); err != nil {
 		return err
 	}
-	if err := s.get(ctx, o, "candidates-1k-nolimit", flatQuery(), 1, flatSmall); err != nil {
-		return err
-	}
-	if err := s.flatHosts(ctx, flatSmall, flatLarge); err != nil {
+	return s.get(ctx, o, "candidates-1k-nolimit", flatQuery(), 1, flatSmall)
+}
+
+func flat(ctx context.Context, o *options, s *server) error {
+	if err := s.flatHosts(ctx, 0, flatLarge); err != nil {
 		return err
 	}
 	for _, limit := range []int{10, 100, 1000} {

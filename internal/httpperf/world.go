@@ -42,7 +42,7 @@ func (s *server) call(ctx context.Context, method, path string, body any) ([]byt
 }
 
 func (s *server) waitReady(ctx context.Context) (err error) {
-	for range 100 {
+	for range 1200 { // a minute or two: the reference makes its database first
 		if _, err = s.call(ctx, http.MethodGet, "/", nil); err == nil {
 			return nil
 		}

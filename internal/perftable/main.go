@@ -1,8 +1,9 @@
 // Command perftable reads the output of go test -bench on its standard input
-// and writes the table of docs/performance.md: each figure's median beside
-// its floor, its goal and what was measured with it in the same run.
+// and writes a table of docs/performance.md: each figure's median beside its
+// floor, its goal and what was measured with it in the same run. The table
+// "http" comes with a plot.
 //
-//	go run ./internal/perftable docs/performance.md <bench/results/placement.txt
+//	go run ./internal/perftable placement docs <bench/results/placement.txt
 package main
 
 import (
@@ -12,49 +13,79 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: perftable FILE.md <BENCH.txt")
+	if len(os.Args) != 3 || tables[os.Args[1]].write == nil {
+		fmt.Fprintln(os.Stderr, "usage: perftable placement|http FOLDER <BENCH.txt")
 		os.Exit(2)
 	}
-	if err := update(os.Args[1], os.Stdin); err != nil {
+	if err := update(os.Args[1], os.Args[2], os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "perftable:", err)
 		os.Exit(1)
 	}
 }
 
-const (
-	begin = "<!-- figures: made by make perf -->\n"
-	end   = "<!-- end of figures -->\n"
-)
+// A table stands between two marks of the page; plot is nil for none.
+type table struct {
+	begin string
+	write func(*bytes.Buffer, figures)
+	plot  func(io.Writer, figures) error
+}
 
-// update replaces what stands between the two marks of file.
-func update(file string, in io.Reader) error {
+const end = "<!-- end of figures -->\n"
+
+var tables = map[string]table{
+	"placement": {begin: "<!-- figures: made by make perf -->\n", write: placementTable},
+	"http":      {begin: "<!-- figures: made by make perf-http -->\n", write: httpTable, plot: httpPlot},
+}
+
+// update replaces what stands between the marks in performance.md of a
+// folder, and the plot beside it.
+func update(name, folder string, in io.Reader) error {
 	data, err := readBench(in)
 	if err != nil {
 		return fmt.Errorf("read benchmarks: %w", err)
 	}
+	file, t := filepath.Join(folder, "performance.md"), tables[name]
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}
-	head, rest, ok := bytes.Cut(page, []byte(begin))
+	out, err := t.replace(page, data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if t.plot != nil {
+		var plot bytes.Buffer
+		if err := t.plot(&plot, data); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, name+".svg"), plot.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(file, out, 0o644)
+}
+
+// replace returns the page with the table of data.
+func (t table) replace(page []byte, data figures) ([]byte, error) {
+	head, rest, ok := bytes.Cut(page, []byte(t.begin))
 	_, tail, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok || !ok2 {
-		return fmt.Errorf("%s lacks the marks %q and %q", file, begin, end)
+		return nil, fmt.Errorf("the marks %q and %q are not there", t.begin, end)
 	}
 	var out bytes.Buffer
 	out.Write(head)
-	out.WriteString(begin)
-	table(&out, data)
+	out.WriteString(t.begin)
+	t.write(&out, data)
 	out.WriteString(end)
 	out.Write(tail)
-	return os.WriteFile(file, out.Bytes(), 0o644)
+	return out.Bytes(), nil
 }
 
 // figures are the values of each metric, by benchmark and unit.
@@ -71,8 +102,8 @@ func readBench(in io.Reader) (figures, error) {
 			continue
 		}
 		name := strings.TrimPrefix(fields[0], "Benchmark")
-		if at := strings.LastIndexByte(name, '-'); at > 0 {
-			name = name[:at]
+		if at := strings.LastIndexByte(name, '-'); at > 0 && !strings.ContainsFunc(name[at+1:], notDigit) {
+			name = name[:at] // the number of processors
 		}
 		for k := 2; k+1 < len(fields); k += 2 {
 			v, err := strconv.ParseFloat(fields[k], 64)
@@ -97,84 +128,4 @@ func (f figures) median(key string) float64 {
 	return v[len(v)/2]
 }
 
-// row is one line of the table.
-type row struct {
-	what, floor, goal string
-	value             func(figures) string
-	beside            func(figures) string // peer or roofline of the same run
-}
-
-func table(out *bytes.Buffer, f figures) {
-	out.WriteString("| what | measured | beside it, same run | floor | goal |\n|---|---|---|---|---|\n")
-	for _, r := range rows {
-		_, _ = fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", r.what, r.value(f), r.beside(f), r.floor, r.goal)
-	}
-}
-
-// perSecond turns nanoseconds a piece into thousands a second.
-func perSecond(key string) func(figures) string {
-	return func(f figures) string { return fmt.Sprintf("%.0f k/s", 1e6/f.median(key)) }
-}
-
-func plain(format, key string, scale float64) func(figures) string {
-	return func(f figures) string { return fmt.Sprintf(format, f.median(key)*scale) }
-}
-
-func quotient(format, over, under string) func(figures) string {
-	return func(f figures) string { return fmt.Sprintf(format, f.median(over)/f.median(under)) }
-}
-
-func nothing(figures) string { return "" }
-
-var rows = []row{
-	{
-		"candidates(limit 1) + claim + release, 10 k hosts, CPU of one core", "150 k/s", "400 k/s",
-		perSecond("Hot/10000 cpu-ns/op"), perSecond("Roofline/10000 cpu-ns/op"),
-	},
-	{
-		"the same at 1 M hosts and 9 M allocations", "80 k/s", "250 k/s",
-		perSecond("Hot/1000000 cpu-ns/op"), perSecond("Roofline/1000000 cpu-ns/op"),
-	},
-	{
-		"growth of its CPU cost, 1 k to 1 M hosts", "5x", "2.5x",
-		quotient("%.1fx", "Hot/1000000 cpu-ns/op", "Hot/1000 cpu-ns/op"), quotient("roofline %.1fx", "Roofline/1000000 cpu-ns/op", "Roofline/1000 cpu-ns/op"),
-	},
-	{
-		"durable claims, 256 in flight, ratio to a synced Badger transaction per claim, 256 in flight", "20x", "60x",
-		plain("%.1fx", "DurableClaims ratio", 1), func(f figures) string {
-			return fmt.Sprintf("%.0f k/s against %.1f k/s", f.median("DurableClaims claims/s")/1e3, f.median("DurableClaims badger-txn/s")/1e3)
-		},
-	},
-	{
-		"the same, ratio to one transaction after the other", "", "",
-		plain("%.1fx", "DurableClaims ratio-to-single", 1), plain("%.1f k/s", "DurableClaims badger-single-txn/s", 1e-3),
-	},
-	{
-		"one durable claim alone, over one fdatasync", "+300 us", "+30 us",
-		plain("+%.0f us", "DurableOne us-over", 1), plain("fdatasync %.0f us", "DurableOne us/fdatasync", 1),
-	},
-	{
-		"8 children of 1 unit, 8 isolated groups (40,320 combinations), limit 10", "1 ms", "50 us",
-		plain("%.0f us", "Wide/isolate cpu-ns/op", 1e-3), nothing,
-	},
-	{
-		"8 children of 8 units, group_policy none (16.7 M combinations), limit 10", "1 ms", "50 us",
-		plain("%.0f us", "Wide/none cpu-ns/op", 1e-3), nothing,
-	},
-	{
-		"unlimited candidates at 10 k flat hosts, per candidate", "1 us", "200 ns",
-		plain("%.0f ns", "Unlimited cpu-ns/candidate", 1), nothing,
-	},
-	{
-		"memory per host (3 classes, 30 traits, 3 aggregates), live heap", "2 KiB", "512 B",
-		plain("%.0f B", "Memory B/host", 1), nothing,
-	},
-	{
-		"memory per allocation (a class on a provider)", "400 B", "160 B",
-		plain("%.0f B", "Memory B/allocation", 1), plain("%.0f B a consumer with three", "Memory B/consumer", 1),
-	},
-	{
-		"opening 1 M hosts and 2 M consumers (6 M allocations) from Badger", "30 s", "10 s",
-		plain("%.1f s", "Open/1000000 s/open", 1), plain("%.2f s for a tenth", "Open/100000 s/open", 1),
-	},
-}
+func notDigit(r rune) bool { return r < '0' || r > '9' }

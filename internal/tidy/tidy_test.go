@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"scheduler/pack":         {"scheduler"},
 	"scheduler/drain":        {},
 	"internal/perftable":     {},
+	"internal/perftable":     {"bench/chart"},
 	"internal/pyvalue":       {},
 	"internal/tidy":          {},
 	"internal/twin":          {"placement"},

@@ -17,8 +17,8 @@ const (
 
 const (
 	minSegmentBytes = 64 << 10
-	historyBytes    = 16 << 20 // of keys and values kept for Follow
-	groupBytes      = 8 << 20  // of frames that share one sync, beyond the first
+	historyBytes    = 4 << 20 // of keys and values kept for Follow
+	groupBytes      = 8 << 20 // of frames that share one sync, beyond the first
 )
 
 // limits are the same for every store of this package: a batch must fit in

@@ -104,7 +104,7 @@ func TestLargeValue(t *testing.T) {
 		_, err := s.Commit(t.Context(), store.Batch{ID: id(i + 1), Version: 1, Puts: []store.Put{{Key: k, Value: large[:len(large)>>(4*i)]}}})
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return s.Stats().CheckpointRevision == 2 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Stats().CheckpointRevision == 2 }, time.Minute, time.Millisecond)
 	want := mustRead(t, s)
 	require.NoError(t, s.Close())
 	require.Equal(t, want, mustRead(t, open(t, cfg)))
