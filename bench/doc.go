@@ -10,6 +10,8 @@
 // claim and every refusal against it, and compare it with the engine's usages
 // at the end: a report exists only for answers that were right.
 //
+// [MeasureScheduling] measures the scheduler on equal hosts.
+//
 // # Policies
 //
 //   - first-fit: the engine's first candidate. Among virtual machine hosts that

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func newRoot() *cobra.Command {
 	root := group("kilonova", "Placement inventory for clouds, and the tools around it",
-		group("bench", "Measure", newTrace()),
+		group("bench", "Measure", newTrace(), newBenchScheduler()),
 		group("manage", "Look after databases",
 			group("placement", "The placement database", newVerify(), newImport(), newExport())),
 		newPlacementAPI(),
