@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/kilonova-cloud/kilonova/bench/trace"
@@ -17,6 +16,7 @@ type gpuPacker struct {
 	mix     pack.Mix
 	relearn int64 // number of tasks; 0: the mix is given
 	paper   bool
+	empty   []pack.Room // of all nodes without claims
 	ranker  *pack.Ranker
 	chosen  int       // the node that narrow chose, -1: none
 	room    pack.Room // of it
@@ -32,6 +32,12 @@ func newGPUPacker(c *cluster, cfg *GPUConfig) (*gpuPacker, error) {
 	if len(p.kinds) > pack.MaxKinds {
 		return nil, fmt.Errorf("field Nodes has %d GPU models, allowed with policy fgd is: at most %d", len(p.kinds), pack.MaxKinds)
 	}
+	for i := range c.nodes {
+		p.fill(&c.nodes[i])
+		room := p.room
+		room.Devices = slices.Clone(room.Devices)
+		p.empty = append(p.empty, room)
+	}
 	if cfg.LearnMix {
 		p.relearn = firstMix
 	} else {
@@ -45,17 +51,11 @@ func newGPUPacker(c *cluster, cfg *GPUConfig) (*gpuPacker, error) {
 
 // learn makes a measure of the mix.
 func (p *gpuPacker) learn() {
-	capacity := make([]float64, len(p.kinds))
-	for i := range p.cluster.nodes {
-		if kind := p.kinds[p.cluster.nodes[i].model]; kind != 0 {
-			capacity[bits.TrailingZeros64(kind)] += float64(len(p.cluster.nodes[i].gpus))
-		}
-	}
 	var measure pack.Measure
 	if p.paper {
 		measure = pack.NewFragments(p.mix.Clone())
 	} else {
-		measure = pack.NewOffers(&p.mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}, Capacity: capacity})
+		measure = pack.NewOffers(&p.mix, pack.OffersConfig{Weights: pack.Weights{Device: 1}, Hosts: p.empty})
 	}
 	p.ranker = pack.NewRanker(measure)
 	for i := range p.cluster.nodes {

@@ -10,9 +10,8 @@ import (
 // weights. Measures are safe for concurrent use.
 type Measure interface {
 	Stranded(r Room) float64
-	// Least is a bound: after the demand no less than that is stranded of the
-	// room.
-	Least(r Room, d *Demand) float64
+	// Least is a bound: whatever is taken of the room, no less is stranded.
+	Least(r Room) float64
 }
 
 // Weights say what it costs to leave something free: a unit of each amount,
@@ -52,12 +51,15 @@ type OffersConfig struct {
 	Futures int // how many are averaged; 0: 50
 	Length  int // requests that each future offers the host; 0: 100
 	Seed    uint64
-	// Capacity is how many devices of each kind, by the number of its bit, all
-	// hosts have together. With it a thousandth of a device that stays free is
-	// worth Reserve times its weight more for each time that the demand for
-	// its kind is the average one. 0: 0.3.
-	Capacity []float64
-	Reserve  float64
+	// Hosts are the rooms of all hosts when they are empty. With them copies
+	// count: of each demand, how many still fit. Scarce is the weight of one
+	// that no longer fits, against stranding; 0: 0.03.
+	Hosts  []Room
+	Scarce float64
+	// Reserve is the weight of the kinds of devices: a thousandth that stays
+	// free is worth so much more for each time that the demand for its kind is
+	// the average one. 0: 0.3.
+	Reserve float64
 }
 
 // maxOffered is how many demands, the most frequent ones, futures are drawn
@@ -73,6 +75,7 @@ type Offers struct {
 	demands []Demand
 	futures [][]uint16 // indexes of demands
 	reserve [MaxKinds]float64
+	worth   []float64 // of a copy, by demand
 }
 
 // NewOffers draws the futures. Demands of the mix that take nothing of what
@@ -92,7 +95,8 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 	if cfg.Reserve == 0 {
 		cfg.Reserve = 0.3
 	}
-	if p := pressures(mix, cfg.Capacity); len(p) > 0 && slices.Max(p) > slices.Min(p)+equal {
+	o.count(mix, &cfg)
+	if p := pressures(mix, capacity(cfg.Hosts)); len(p) > 0 && slices.Max(p) > slices.Min(p)+equal {
 		for kind, pressure := range p {
 			o.reserve[kind] = cfg.Reserve * pressure * cfg.Weights.Device
 		}
@@ -106,6 +110,51 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 		}
 	}
 	return o
+}
+
+// count makes a copy of a demand worth the demand's part of what is asked for,
+// over its part of all copies: all copies of all demands are worth what all
+// hosts have, times Scarce.
+func (o *Offers) count(m *Mix, cfg *OffersConfig) {
+	if cfg.Scarce == 0 {
+		cfg.Scarce = 0.03
+	}
+	asked, all := 0.0, 0.0
+	takes := make([]float64, len(m.demands))
+	for i := range m.demands {
+		d := &m.demands[i]
+		room := Room{Free: d.Need, Devices: slices.Repeat([]int16{d.Share}, d.Devices)}
+		takes[i] = float64(m.counts[i]) * o.weights.free(&room)
+		asked += takes[i]
+	}
+	copies := make([]int64, len(m.demands))
+	for h := range cfg.Hosts {
+		all += o.weights.free(&cfg.Hosts[h])
+		for i := range m.demands {
+			copies[i] += cfg.Hosts[h].Copies(&m.demands[i])
+		}
+	}
+	o.worth = make([]float64, len(m.demands))
+	for i, n := range copies {
+		if n > 0 {
+			o.worth[i] = cfg.Scarce * takes[i] / asked * all / float64(n)
+		}
+	}
+}
+
+// capacity returns how many devices of each kind hosts have, nil when they
+// have none.
+func capacity(hosts []Room) []float64 {
+	var out []float64
+	for i := range hosts {
+		if kind := hosts[i].Kind; kind != 0 {
+			for bits.TrailingZeros64(kind) >= len(out) {
+				out = append(out, 0)
+			}
+			out[bits.TrailingZeros64(kind)] += float64(len(hosts[i].Devices))
+		}
+	}
+	return out
 }
 
 // pressures returns for each kind how much its devices are asked for, 1 being
@@ -138,7 +187,8 @@ func pressures(m *Mix, capacity []float64) []float64 {
 	return out
 }
 
-// Stranded averages what the futures leave free, less what is held back.
+// Stranded averages what the futures leave free, less what copies that fit and
+// kinds that are in demand are worth.
 func (o *Offers) Stranded(r Room) float64 {
 	if len(o.futures) == 0 || o.weights.free(&r) == 0 {
 		return o.weights.free(&r)
@@ -159,6 +209,11 @@ func (o *Offers) Stranded(r Room) float64 {
 		sum += o.weights.free(&left)
 	}
 	sum /= float64(len(o.futures))
+	for i, worth := range o.worth {
+		if fits[i/64]>>(i%64)&1 == 1 {
+			sum -= worth * float64(r.Copies(&o.demands[i]))
+		}
+	}
 	if r.Kind != 0 {
 		held := o.reserve[bits.TrailingZeros64(r.Kind)]
 		for _, free := range r.Devices {
@@ -168,16 +223,18 @@ func (o *Offers) Stranded(r Room) float64 {
 	return sum
 }
 
-// Least is what is held back of the devices that the demand leaves.
-func (o *Offers) Least(r Room, d *Demand) float64 {
-	if r.Kind == 0 {
-		return 0
+// Least assumes that no copy is lost and nothing is stranded.
+func (o *Offers) Least(r Room) float64 {
+	sum := 0.0
+	for i, worth := range o.worth {
+		sum -= worth * float64(r.Copies(&o.demands[i]))
 	}
-	left := -int64(d.Devices) * int64(d.Share)
-	for _, free := range r.Devices {
-		left += int64(free)
+	if r.Kind != 0 {
+		for _, free := range r.Devices {
+			sum -= o.reserve[bits.TrailingZeros64(r.Kind)] * float64(free)
+		}
 	}
-	return -o.reserve[bits.TrailingZeros64(r.Kind)] * float64(left)
+	return sum
 }
 
 // fill takes what fits of a future. What did not fit once will not do so
@@ -208,7 +265,7 @@ type Fragments struct{ mix *Mix }
 func NewFragments(m *Mix) *Fragments { return &Fragments{m} }
 
 // Least is 0.
-func (f *Fragments) Least(Room, *Demand) float64 { return 0 }
+func (f *Fragments) Least(Room) float64 { return 0 }
 
 // Stranded averages the fragments.
 func (f *Fragments) Stranded(r Room) float64 {

@@ -55,6 +55,7 @@ func TestStranded(t *testing.T) {
 	third := Demand{Need: [Amounts]int64{1}, Devices: 1, Share: 300, Kinds: 1}
 	pair := Demand{Devices: 2, Share: 1000, Kinds: 1}
 	devices := Weights{Device: 1}
+	hosts := []Room{{Free: [Amounts]int64{9}, Kind: 1, Devices: []int16{1000}}, {Free: [Amounts]int64{1}, Kind: 1, Devices: []int16{1000}}}
 	for _, c := range []struct {
 		name    string
 		measure Measure
@@ -66,6 +67,8 @@ func TestStranded(t *testing.T) {
 		{"CPU ends first", NewOffers(mixOf(third), OffersConfig{Weights: devices}), Room{Free: [Amounts]int64{2}, Kind: 1, Devices: []int16{1000}}, 400},
 		{"futures end", NewOffers(mixOf(third), OffersConfig{Weights: devices, Length: 1}), Room{Free: [Amounts]int64{9}, Kind: 1, Devices: []int16{1000}}, 700},
 		{"another kind", NewOffers(mixOf(third), OffersConfig{Weights: devices}), Room{Free: [Amounts]int64{9}, Kind: 2, Devices: []int16{1000}}, 1000},
+		// all copies are worth 0.1 * 2000; 4 fit, 2 of them here
+		{"copies", NewOffers(mixOf(third), OffersConfig{Weights: devices, Hosts: hosts, Scarce: 0.1}), Room{Free: [Amounts]int64{2}, Kind: 1, Devices: []int16{1000}}, 400 - 100},
 		{"amounts", NewOffers(mixOf(Demand{Need: [Amounts]int64{2, 1}}), OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1, 0.5}}}), Room{Free: [Amounts]int64{7, 4}}, 1.5},
 		{"below nothing", NewOffers(&Mix{}, OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1, 1}}}), Room{Free: [Amounts]int64{-3, 4}}, 4},
 		{"paper: half do not fit", NewFragments(mixOf(third, pair)), Room{Free: [Amounts]int64{9}, Kind: 1, Devices: []int16{1000, 200}}, 0.5*200 + 0.5*1200},
@@ -93,7 +96,7 @@ func TestPressure(t *testing.T) {
 	if got := pressures(mixOf(Demand{Devices: 1, Share: 1, Kinds: 4}), []float64{3, 1, 0}); got[0] != 0 || got[2] != 0 {
 		t.Errorf("pressures %v of what no host has, want none", got)
 	}
-	k := NewRanker(NewOffers(&mix, OffersConfig{Weights: Weights{Device: 1}, Capacity: []float64{3, 1}}))
+	k := NewRanker(NewOffers(&mix, OffersConfig{Weights: Weights{Device: 1}, Hosts: []Room{{Kind: 1, Devices: []int16{1000, 1000, 1000}}, {Kind: 2, Devices: []int16{1000}}}}))
 	k.Set(0, &Room{Kind: 2, Devices: []int16{1000}})
 	k.Set(1, &Room{Kind: 1, Devices: []int16{1000}})
 	if host, _ := k.Best(&either); host != 1 {
@@ -118,7 +121,7 @@ func TestRankerTwin(t *testing.T) {
 		for range 6 {
 			demands = append(demands, randomDemand(rng))
 		}
-		measure := NewOffers(mixOf(demands...), OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1}, Device: 0.01}, Futures: 5, Length: 8, Seed: seed, Capacity: []float64{float64(seed % 3), 2}})
+		measure := NewOffers(mixOf(demands...), OffersConfig{Weights: Weights{Amounts: [Amounts]float64{1}, Device: 0.01}, Futures: 5, Length: 8, Seed: seed, Hosts: []Room{randomRoom(rng), randomRoom(rng), randomRoom(rng)}})
 		k := NewRanker(measure)
 		var rooms []Room
 		for step := range 200 {

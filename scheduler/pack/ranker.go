@@ -28,7 +28,8 @@ type Ranker struct {
 type ranked struct {
 	room    Room
 	value   float64
-	version uint32 // from 1
+	best    float64 // no demand raises the value by less
+	version uint32  // from 1
 }
 
 // rise is what a demand does to a host at a version.
@@ -54,6 +55,7 @@ func (k *Ranker) Set(host int, r *Room) {
 	}
 	h.room.clone(r)
 	h.value = k.value(&h.room)
+	h.best = k.measure.Least(h.room) - h.value
 	h.version++
 }
 
@@ -86,7 +88,7 @@ func (k *Ranker) Best(d *Demand) (host int, ok bool) {
 	}
 	for i := range k.hosts {
 		h := &k.hosts[i]
-		if rises[i].version == h.version || k.measure.Least(h.room, d)-h.value > least+equal {
+		if rises[i].version == h.version || h.best > least+equal {
 			continue // known, or not good enough in the best case
 		}
 		rises[i] = rise{h.version, k.rise(h, d)}

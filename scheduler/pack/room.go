@@ -2,6 +2,7 @@ package pack
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -41,6 +42,28 @@ func (r *Room) Fits(d *Demand) bool {
 		}
 	}
 	return d.Devices == 0 || d.Kinds&r.Kind != 0 && d.Devices <= len(r.Devices) && r.Devices[d.Devices-1] >= d.Share
+}
+
+// Copies returns how many instances of the demand, which takes something,
+// have room at once.
+func (r *Room) Copies(d *Demand) int64 {
+	if !r.Fits(d) {
+		return 0
+	}
+	n := int64(math.MaxInt64)
+	if d.Devices > 0 {
+		n = 0
+		for _, free := range r.Devices {
+			n += int64(free / d.Share)
+		}
+		n /= int64(d.Devices)
+	}
+	for i, need := range d.Need {
+		if need > 0 {
+			n = min(n, r.Free[i]/need)
+		}
+	}
+	return n
 }
 
 // tightest returns the first device of the run of Devices with the least
