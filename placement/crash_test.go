@@ -176,7 +176,7 @@ func killClaims(t *testing.T, dir string, rng *rand.Rand, acked *[crashWriters]u
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	kill := func() { _ = cmd.Process.Kill() }
-	after, fromStart := time.Duration(rng.IntN(400))*time.Millisecond, rng.IntN(3) == 0
+	after, fromStart := time.Duration(rng.IntN(400))*time.Millisecond, rng.IntN(3) == 0 && *acked != [crashWriters]uint64{}
 	limit := 30 * time.Second // ends a child that never answers
 	if fromStart {
 		limit = after

@@ -117,7 +117,7 @@ func (s *candidateScratch) release() (drop bool) {
 	for i := range s.kinds {
 		n += cap(s.kinds[i].list)
 	}
-	return n > keepBuffer
+	return n > 4*keepBuffer
 }
 
 func (a *candidateAnswer) header() {
