@@ -106,7 +106,7 @@ func ReadOptions(v Values) *Options {
 		ImagePropsWeightSetting:                ParseSettings(v.List(section, "image_props_weight_setting")),
 		MetricsWeightSetting:                   ParseSettings(v.List("metrics", "weight_setting")),
 		MetricsRequired:                        v.Bool("metrics", "required", true),
-		ServiceDownTime:                        time.Duration(v.Int("DEFAULT", "service_down_time", 60, 0)) * time.Second,
+		ServiceDownTime:                        serviceDownTime(v),
 		PackingHostNUMACellsAllocationStrategy: v.Bool("compute", "packing_host_numa_cells_allocation_strategy", false),
 		PCIAliases:                             v.Multi("pci", "alias"),
 	}
@@ -121,6 +121,18 @@ func ReadOptions(v Values) *Options {
 	}
 	o.readMultipliers(v)
 	return o
+}
+
+// serviceDownTime is at least the interval of reports; otherwise it is two and
+// a half of them.
+//
+// Source: nova, servicegroup/api.py, API.__init__.
+func serviceDownTime(v Values) time.Duration {
+	down, report := v.Int("DEFAULT", "service_down_time", 60, 0), v.Int("DEFAULT", "report_interval", 10, 0)
+	if down <= report {
+		down = report * 5 / 2
+	}
+	return time.Duration(down) * time.Second
 }
 
 func (o *Options) readMultipliers(v Values) {

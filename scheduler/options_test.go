@@ -69,3 +69,18 @@ func TestWrongOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestServiceDownTime holds that hosts may be silent for longer than the
+// interval of their reports.
+func TestServiceDownTime(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]time.Duration{
+		`{"DEFAULT.service_down_time": 11}`:                                11 * time.Second,
+		`{"DEFAULT.service_down_time": 10}`:                                25 * time.Second,
+		`{"DEFAULT.service_down_time": 20, "DEFAULT.report_interval": 21}`: 52 * time.Second,
+	} {
+		if o, err := options(t, document); err != nil || o.ServiceDownTime != want {
+			t.Errorf("%s: %v, %v; want %v", document, o.ServiceDownTime, err, want)
+		}
+	}
+}

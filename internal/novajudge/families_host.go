@@ -9,7 +9,7 @@ import (
 
 func compute(g *gen) {
 	g.enable("ComputeFilter")
-	down := pick(g, 60, 60, 30, 120)
+	down := pick(g, 60, 60, 60, 30, 120, 25, 11, 10, 5)
 	if down != 60 {
 		g.config["DEFAULT.service_down_time"] = down
 	}

@@ -2,8 +2,10 @@ package novajudge
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // obj and arr are JSON as documents are made of it.
@@ -126,12 +128,50 @@ func (g *gen) finish() obj {
 	if g.chance(30) {
 		g.Shuffle(len(g.hosts), func(i, j int) { g.hosts[i], g.hosts[j] = g.hosts[j], g.hosts[i] })
 	}
+	if g.chance(15) {
+		g.forget()
+	}
+	if g.chance(15) {
+		g.optionsAsText()
+	}
 	g.flavor["extra_specs"] = g.extra
 	g.spec["flavor"], g.spec["scheduler_hints"], g.spec["instance_uuids"] = g.flavor, g.hints, g.uuids
 	if _, set := g.spec["image"]; !set {
 		g.spec["image"] = obj{"properties": g.props}
 	}
 	return obj{"hosts": g.hosts, "spec": g.spec, "config": g.config, "seed": 1}
+}
+
+// forget leaves out what has a default, and lists an aggregate twice.
+func (g *gen) forget() {
+	for _, h := range g.hosts {
+		for _, key := range slices.Sorted(maps.Keys(h)) {
+			if key != "host" && key != "uuid" && g.chance(20) {
+				delete(h, key)
+			}
+		}
+		if list, ok := h["aggregates"].(arr); ok {
+			h["aggregates"] = append(list, list[0])
+		}
+	}
+}
+
+// optionsAsText writes options as nova.conf has them.
+func (g *gen) optionsAsText() {
+	for key, value := range g.config {
+		switch v := value.(type) {
+		case arr:
+			texts := make([]string, len(v))
+			for i, e := range v {
+				texts[i] = fmt.Sprint(e)
+			}
+			if key != "pci.alias" {
+				g.config[key] = strings.Join(texts, ", ")
+			}
+		default:
+			g.config[key] = fmt.Sprint(v)
+		}
+	}
 }
 
 var defaultFilters = []any{
