@@ -128,7 +128,7 @@ func cidr(g *gen) {
 		g.hints["cidr"] = arr{pick(g, "/24", "/24", "/28", "/30", "/32", "/0", "/16")}
 	}
 	if g.chance(8) {
-		g.hints[pick(g, "cidr", "build_near_host_ip")] = arr{pick(g, "24", "/33", "nonsense", "10.0.0.1", "/x")}
+		g.hints[pick(g, "cidr", "build_near_host_ip")] = arr{pick(g, "/33", "nonsense", "10.0.0.1", "/x")} // not 24: old netaddr completes it
 	}
 }
 
