@@ -27,12 +27,12 @@ import (
 // it empties. KILONOVA_SEED, KILONOVA_WORLDS and KILONOVA_STEPS choose. Known
 // faults of the reference are excused and counted.
 func TestDifferential(t *testing.T) {
-	url := reference(t)
+	openstack := reference(t)
 	seed, worlds, steps := setting(t, "KILONOVA_SEED", 1), setting(t, "KILONOVA_WORLDS", 20), setting(t, "KILONOVA_STEPS", 300)
 	t.Run("candidates", func(t *testing.T) {
 		counts := map[string]int{}
 		for w := range worlds {
-			d := newDiff(t, url, uint64(seed+w))
+			d := newDiff(t, openstack, uint64(seed+w))
 			d.build()
 			for range steps / 5 {
 				counts[d.compare()]++
@@ -40,7 +40,7 @@ func TestDifferential(t *testing.T) {
 		}
 		report(t, "candidate requests", counts)
 	})
-	t.Run("requests", func(t *testing.T) { testRequests(t, url, seed, worlds, steps) })
+	t.Run("requests", func(t *testing.T) { testRequests(t, openstack, seed, worlds, steps) })
 }
 
 // setting is a number from the environment.

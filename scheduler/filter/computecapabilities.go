@@ -52,7 +52,7 @@ func capability(key string) (path string, ok bool) {
 }
 
 // Pass compares all extra specs. When several do not match, the first in the
-// order of the alphabet is the reason.
+// order of the alphabet is the reason, the bits of addresses last.
 func (f *computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
 	var reason scheduler.Reason
 	var failure error
@@ -60,7 +60,7 @@ func (f *computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState)
 	_, bits := r.Spec.Flavor.ExtraSpecs[addressBits]
 	for key, requirement := range r.Spec.Flavor.ExtraSpecs {
 		path, ok := capability(key)
-		if !ok || found && key > failed || bits && path == addressBitsPath && key != addressBits {
+		if !ok || found && later(key, failed) || bits && path == addressBitsPath && key != addressBits {
 			continue
 		}
 		if why, err := f.meets(h, key, path, requirement); err != nil || !why.Passes() {
@@ -68,6 +68,15 @@ func (f *computeCapabilities) Pass(r *scheduler.Request, h *scheduler.HostState)
 		}
 	}
 	return reason, failure
+}
+
+// later reports whether Nova compares extra spec a after b, when the flavor
+// lists both in the order of the alphabet: it moves the bits of addresses.
+func later(a, b string) bool {
+	if (a == addressBits) != (b == addressBits) {
+		return a == addressBits
+	}
+	return a > b
 }
 
 // meets compares one extra spec.

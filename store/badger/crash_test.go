@@ -135,8 +135,8 @@ func TestCrash(t *testing.T) {
 	total := uint64(0)
 	for round := 0; round < rounds || total == 0; round++ { // on a busy machine the first may be killed before they commit
 		require.Less(t, round, 10*rounds, "no writer lives long enough to commit")
-		patience := time.Duration(1 + round/rounds)
-		killWriter(t, dir, patience*time.Duration(20+rng.IntN(400))*time.Millisecond, acked)
+		patience := 1 + round/rounds
+		killWriter(t, dir, time.Duration(patience*(20+rng.IntN(400)))*time.Millisecond, acked)
 		checkChains(t, dir, acked, fmt.Sprintf("seed %d, round %d", seed, round))
 		total = 0
 		for _, n := range acked {
