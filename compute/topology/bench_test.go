@@ -3,6 +3,8 @@ package topology
 import (
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +98,9 @@ func (b *busy) ask(t testing.TB) *asked {
 }
 
 func TestPassDoesNotAllocate(t *testing.T) {
+	if raceDetector() {
+		t.Skip("under the race detector a sync.Pool forgets a part of what it is given")
+	}
 	for _, b := range busies() {
 		if n := testing.AllocsPerRun(100, b.ask(t).pass); n > 0 {
 			t.Errorf("%s: %v allocations", b.name, n)
@@ -163,4 +168,10 @@ func BenchmarkReadHost(b *testing.B) {
 			}
 		})
 	}
+}
+
+// raceDetector reports whether the test was built with -race.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
