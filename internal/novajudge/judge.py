@@ -71,12 +71,25 @@ def _cell(context, uuid):
 
 
 class OrderedSet(set):
-    """A set whose order of iteration is fixed: ascending or descending."""
+    """A set whose order of iteration is fixed: numbers first, or last.
 
-    descending = False
+    Which comes first decides whether a comparison of numbers finds one that
+    matches before it meets a text and raises; no other order does more.
+    """
+
+    reverse = False
 
     def __iter__(self):
-        return iter(sorted(set.__iter__(self), reverse=self.descending))
+        return iter(sorted(set.__iter__(self), key=_numbers_first,
+                           reverse=self.reverse))
+
+
+def _numbers_first(text):
+    try:
+        float(text)
+    except ValueError:
+        return (1, text)
+    return (0, text)
 
 
 _metadata_by_host = filter_utils.aggregate_metadata_get_by_host
@@ -456,7 +469,7 @@ def judge(document):
         if not NEWEST:
             older(document)
         answers = []
-        for OrderedSet.descending in (False, True):
+        for OrderedSet.reverse in (False, True):
             answers.append(answer(document))
         if without_message(answers[0]) != without_message(answers[1]):
             raise Excuse('the order of a set')
