@@ -8,8 +8,8 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf build run generate differential soak-crash soak-flip soak-disk soak-http
-.PHONY: check fmt lint test race fuzz bench perf perf-http build run generate soak-crash soak-flip soak-disk soak-http
+.PHONY: check fmt lint test race fuzz bench perf perf-http build run generate differential
+.PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -96,8 +96,6 @@ soak-http:
 NOVA ?= bin/nova
 NOVA_COMMIT := 00a030403f672b975364c855b7d25b40ef83e757
 NOVACASES ?= 9600
-
-.PHONY: soak-nova corpus-nova
 
 ## soak-nova: NOVACASES random documents, decided by Nova and by kilonova (needs python3-nova)
 soak-nova: build $(NOVA)

@@ -148,8 +148,9 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
+// TestHostileQueries is not parallel to others, so that the processor time is
+// its own.
 func TestHostileQueries(t *testing.T) {
-	t.Parallel()
 	addr := live(t, flatWorld(t, 1))
 	for _, c := range []struct {
 		name, query string
@@ -163,10 +164,10 @@ func TestHostileQueries(t *testing.T) {
 		{"9,000 resources", "resources=" + strings.Repeat("VCPU:1,", 9_000) + "VCPU:1", 200, ""},
 		{"no UTF-8", "resources=%ff", 400, "UTF-8"},
 	} {
-		began := time.Now()
+		began := cpuTime(t)
 		status, e := do(t, request(t, http.MethodGet, "http://"+addr+"/allocation_candidates?"+c.query, nil))
-		if status != c.status || !strings.Contains(e.Detail, c.want) || len(e.Detail) > 4000 || time.Since(began) > time.Minute {
-			t.Errorf("%s: %d %.200s (%d bytes) in %v; want %d and %q", c.name, status, e.Detail, len(e.Detail), time.Since(began), c.status, c.want)
+		if status != c.status || !strings.Contains(e.Detail, c.want) || len(e.Detail) > 4000 || cpuTime(t)-began > 10*time.Second {
+			t.Errorf("%s: %d %.200s (%d bytes) in %v of processor time; want %d and %q", c.name, status, e.Detail, len(e.Detail), cpuTime(t)-began, c.status, c.want)
 		}
 	}
 }
