@@ -14,9 +14,10 @@ type decision struct {
 	request Request
 	spec    RequestSpec // the query's, with the topology that the next instance asks for
 
-	forced   bool         // the request names its hosts, and no filter is asked
-	hosts    []candidate  // that are left, the best first
-	last     FilterResult // what the last step did, with reasons if it left no host
+	forced   bool           // the request names its hosts, and no filter is asked
+	hosts    []candidate    // that are left, the best first
+	last     FilterResult   // what the last step did
+	earlier  []FilterResult // what steps before did that removed hosts
 	selected []Selection
 	chosen   []bool // by place in the query
 }

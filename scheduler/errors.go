@@ -24,8 +24,10 @@ type NoValidHostError struct {
 	Index    int    // its place in the request
 	Hosts    int    // how many there were to begin with
 	// Last is what removed the last hosts: a filter, or what the request
-	// itself demands of hosts.
-	Last FilterResult
+	// itself demands of hosts. Earlier are the steps before it that removed
+	// some. Their rejections are the nearest misses, at most 100 of each.
+	Last    FilterResult
+	Earlier []FilterResult
 }
 
 // nearestHosts is how many hosts [NoValidHostError.Nearest] returns.
@@ -36,20 +38,12 @@ const nearestHosts = 10
 // else the first. At most ten.
 func (e *NoValidHostError) Nearest() []Rejection {
 	list := slices.Clone(e.Last.Rejected)
-	slices.SortStableFunc(list, func(a, b Rejection) int {
-		switch x, y := a.Reason.miss(), b.Reason.miss(); {
-		case x < y:
-			return -1
-		case y < x:
-			return 1
-		}
-		return 0
-	})
+	sortByMiss(list)
 	return list[:min(nearestHosts, len(list))]
 }
 
 // Error tells who removed the last hosts, and for which reasons, the most
-// frequent one first.
+// frequent one first; what was left by the steps before; and the nearest miss.
 func (e *NoValidHostError) Error() string {
 	if e.Last.Name == "" {
 		return ErrNoValidHost.Error() + ": there are no hosts"
@@ -57,24 +51,29 @@ func (e *NoValidHostError) Error() string {
 	if e.Last.Before == 0 {
 		return fmt.Sprintf("%v: there are %d hosts, and none of them is left for %s", ErrNoValidHost, e.Hosts, e.Last.Name)
 	}
-	count := map[string]int{}
-	var reasons []string
-	for i := range e.Last.Rejected {
-		why := e.Last.Rejected[i].Reason.general()
-		if count[why]++; count[why] == 1 {
-			reasons = append(reasons, why)
-		}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v: %s removes the last %d of %d hosts: %s", ErrNoValidHost, e.Last.Name, e.Last.Before, e.Hosts, e.Last.why())
+	for k := range e.Earlier {
+		r := &e.Earlier[k]
+		fmt.Fprintf(&b, "; before, %s leaves %d of %d: %s", r.Name, r.After, r.Before, r.why())
 	}
-	slices.SortStableFunc(reasons, func(a, b string) int { return count[b] - count[a] })
-	for i, why := range reasons {
-		reasons[i] = fmt.Sprintf("%s (%d)", why, count[why])
+	if near := e.Nearest(); len(near) > 0 {
+		fmt.Fprintf(&b, "; nearest is %s: %s", near[0].Host, near[0].Reason.String())
+	}
+	return b.String()
+}
+
+// why tells the most frequent reasons.
+func (r *FilterResult) why() string {
+	var reasons []string
+	for _, c := range r.shortened().Reasons {
+		reasons = append(reasons, fmt.Sprintf("%s (%d)", c.Reason, c.Hosts))
 	}
 	const most = 5
 	if len(reasons) > most {
 		reasons = append(reasons[:most], fmt.Sprintf("%d other reasons", len(reasons)-most))
 	}
-	return fmt.Sprintf("%v: %s removes the last %d of %d hosts: %s",
-		ErrNoValidHost, e.Last.Name, e.Last.Before, e.Hosts, strings.Join(reasons, ", "))
+	return strings.Join(reasons, ", ")
 }
 
 // Unwrap returns [ErrNoValidHost].

@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-// Explanation says how the first instance of a request got its host.
+// Explanation says how the first instance of a request got its host, or
+// another one found none.
 type Explanation struct {
+	// Placement is what capacity, traits and aggregates left of all hosts. Its
+	// name is "" when placement was asked before.
+	Placement FilterResult
 	// Demands is what the request itself left of the hosts: ignored, forced
 	// and requested ones. Its name is "" when it demands nothing.
 	Demands FilterResult
@@ -17,8 +21,9 @@ type Explanation struct {
 // FilterResult is what one filter did.
 type FilterResult struct {
 	Name          string
-	Before, After int         // hosts
-	Rejected      []Rejection // in the order of the hosts
+	Before, After int           // hosts
+	Rejected      []Rejection   // in the order of the hosts; with Reasons, the nearest misses of them, nearest first
+	Reasons       []ReasonCount // of all that are rejected, most frequent first; nil: nobody counted
 }
 
 // Rejection is a host that a filter refused.
@@ -27,7 +32,8 @@ type Rejection struct {
 	Reason     Reason
 }
 
-// HostWeight is the weight of a host.
+// HostWeight is the weight of a host. Package live has no host's weight depend
+// on others: Normalized is there the raw score in units of the weigher's scale.
 type HostWeight struct {
 	Host, Node string
 	Total      float64  // the sum of what is weighted, in the order of the weighers
@@ -38,7 +44,7 @@ type HostWeight struct {
 type Weight struct {
 	Weigher    string
 	Raw        float64 // not less than the weigher's floor
-	Normalized float64 // from 0 to 1
+	Normalized float64 // from 0 to 1, or in units of a scale
 	Multiplier float64 // of this host
 	Weighted   float64 // Multiplier times Normalized
 }

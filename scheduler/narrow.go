@@ -16,7 +16,7 @@ const demands = "the request"
 // Source: nova, scheduler/host_manager.py, HostManager.get_filtered_hosts, and
 // filters.py, BaseFilterHandler.get_filtered_objects.
 func (d *decision) filter() error {
-	d.last = FilterResult{}
+	d.last, d.earlier = FilterResult{}, nil
 	stop := d.demand()
 	if d.why != nil {
 		d.why.Demands = d.last
@@ -34,6 +34,7 @@ func (d *decision) filter() error {
 			continue
 		}
 		all := scope&EveryHost != 0 || d.request.Rebuild && scope&OnRebuild == 0
+		d.pass()
 		if err := d.run(f, all); err != nil {
 			return err
 		}
@@ -42,12 +43,19 @@ func (d *decision) filter() error {
 		}
 		if len(d.hosts) == 0 {
 			if d.last.Before == 0 && demanded.Name != "" {
-				d.last = demanded
+				d.last, d.earlier = demanded, nil
 			}
 			return nil
 		}
 	}
 	return nil
+}
+
+// pass notes what the last step did before the next one runs.
+func (d *decision) pass() {
+	if d.last.Before > d.last.After {
+		d.earlier = append(d.earlier, d.last)
+	}
 }
 
 // run asks a filter about each host, unless all of them pass.

@@ -91,7 +91,7 @@ func (p *Pipeline) Select(q *Query, why *Explanation) ([]Selection, error) {
 			return nil, err
 		}
 		if len(d.hosts) == 0 {
-			return nil, &NoValidHostError{Instance: uuid, Index: i, Hosts: len(q.Hosts), Last: d.last}
+			return nil, &NoValidHostError{Instance: uuid, Index: i, Hosts: len(q.Hosts), Last: d.last.shortened(), Earlier: shortened(d.earlier)}
 		}
 		d.why = nil
 		d.consume()

@@ -206,31 +206,32 @@ func TestNoValidHost(t *testing.T) {
 			"the last filter", "a:1:9 b:1:4 c:1:3 d:1:4",
 			scheduler.RequestSpec{},
 			[]scheduler.Filter{most{"wide", 9, 0}, few, few},
-			"few removes the last 3 of 4 hosts: … instances, allowed are fewer than 2 (3)", "c b d", "wide 4-3 few 3-0",
+			"few removes the last 3 of 4 hosts: … instances, allowed are fewer than 2 (3)" +
+				"; before, wide leaves 3 of 4: … instances, allowed are fewer than 9 (1); nearest is c: 3 instances, allowed are fewer than 2", "c b d", "wide 4-3 few 3-0",
 		},
 		{
 			"ignored", "a:1",
 			scheduler.RequestSpec{IgnoreHosts: []string{"A"}},
 			[]scheduler.Filter{few},
-			"the request removes the last 1 of 1 hosts: is ignored (1)", "a", "demands 1-0",
+			"the request removes the last 1 of 1 hosts: is ignored (1); nearest is a: is ignored", "a", "demands 1-0",
 		},
 		{
 			"requested elsewhere", "a:1",
 			scheduler.RequestSpec{Destination: &scheduler.Destination{Host: new("A")}},
 			[]scheduler.Filter{few},
-			"the request removes the last 1 of 1 hosts: is not the requested destination (1)", "a", "demands 1-0 few 0-0",
+			"the request removes the last 1 of 1 hosts: is not the requested destination (1); nearest is a: is not the requested destination", "a", "demands 1-0 few 0-0",
 		},
 		{
 			"forced and ignored", "a:1 b:1",
 			scheduler.RequestSpec{IgnoreHosts: []string{"a"}, ForceHosts: []string{"a"}},
 			[]scheduler.Filter{few},
-			"the request removes the last 2 of 2 hosts: is ignored (1), is not among the forced hosts (1)", "a b", "demands 2-0",
+			"the request removes the last 2 of 2 hosts: is ignored (1), is not among the forced hosts (1); nearest is a: is ignored", "a b", "demands 2-0",
 		},
 		{
 			"the second instance", "a:1:1",
 			scheduler.RequestSpec{Instances: []string{"1", "2"}},
 			[]scheduler.Filter{few},
-			"few removes the last 1 of 1 hosts: … instances, allowed are fewer than 2 (1)", "a", "few 1-1",
+			"few removes the last 1 of 1 hosts: … instances, allowed are fewer than 2 (1); nearest is a: 2 instances, allowed are fewer than 2", "a", "few 1-1",
 		},
 	} {
 		if c.spec.Instances == nil {

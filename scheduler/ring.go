@@ -7,7 +7,7 @@ type Report struct {
 	Request     string // its ID
 	Selected    []Selection
 	Explanation Explanation
-	Err         error // of [Pipeline.Select]
+	Err         error // why there is no host
 }
 
 // Reports keeps the reports of the latest requests. It is safe for concurrent
@@ -25,8 +25,10 @@ func NewReports(size int) *Reports {
 }
 
 // Add keeps a report, in place of the one that the same request has, or else
-// of the oldest one.
+// of the oldest one. Of each step 100 rejections are kept, the nearest misses,
+// and the number of hosts by reason; of the weights the first 100.
 func (r *Reports) Add(report Report) {
+	report.Explanation = report.Explanation.shortened()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, known := r.by[report.Request]

@@ -11,6 +11,9 @@ import (
 // Answer is the document that says what was decided.
 type Answer struct {
 	Selected []Selected `json:"selected"`
+	// Placement is what capacity, traits and aggregates left; nil: placement
+	// was asked before.
+	Placement *FilterResult `json:"placement,omitempty"`
 	// Demands is what the request's own demands left; nil: it has none.
 	Demands *FilterResult  `json:"demands,omitempty"`
 	Filters []FilterResult `json:"filters"`
@@ -99,10 +102,7 @@ func Of(selected []scheduler.Selection, why *scheduler.Explanation, err error) *
 		}
 		a.Selected = append(a.Selected, Selected{s.Instance, s.Host.Host, s.Host.Node, alternates})
 	}
-	if why.Demands.Name != "" {
-		demands := filterResult(&why.Demands)
-		a.Demands = &demands
-	}
+	a.Placement, a.Demands = perhaps(&why.Placement), perhaps(&why.Demands)
 	for i := range why.Filters {
 		a.Filters = append(a.Filters, filterResult(&why.Filters[i]))
 	}
@@ -121,6 +121,15 @@ func Refused(err error) *Answer {
 	a := Of(nil, &scheduler.Explanation{}, nil)
 	a.Error = &Failure{Code: InvalidInput, Message: err.Error(), Nearest: []Near{}}
 	return a
+}
+
+// perhaps is nil when the step did not run.
+func perhaps(r *scheduler.FilterResult) *FilterResult {
+	if r.Name == "" {
+		return nil
+	}
+	out := filterResult(r)
+	return &out
 }
 
 func filterResult(r *scheduler.FilterResult) FilterResult {

@@ -147,7 +147,7 @@ func TestAnswer(t *testing.T) {
 		{
 			Of(nil, &scheduler.Explanation{Demands: scheduler.FilterResult{Name: "the request", Before: 1}}, none),
 			`{"selected":[],"demands":{"name":"the request","before":1,"after":0,"rejected":{}},"filters":[],"weights":[],"error":{"code":"NoValidHost",` +
-				`"message":"no valid host was found: F removes the last 3 of 3 hosts: too small (1), late (1)",` +
+				`"message":"no valid host was found: F removes the last 3 of 3 hosts: too small (1), late (1); nearest is b: too small",` +
 				`"nearest":[{"host":"b","reason":"too small"},{"host":"b","reason":"late"}]}}`,
 		},
 		{

@@ -27,6 +27,12 @@
 // the hosts of one request as Nova does. So a change of one host changes one
 // score, and a decision costs the logarithm of the number of hosts.
 //
+// # Explanations
+//
+// A request that finds no host gets a [*scheduler.NoValidHostError] that tells
+// what each step left of the hosts. [Request.Why] asks the same of one that is
+// placed, and [Config.Reports] keeps both.
+//
 // # Concurrency
 //
 // Hosts and Scheduler are safe for concurrent use. Records given to Hosts are

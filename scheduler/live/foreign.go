@@ -29,7 +29,10 @@ type ForeignConfig struct {
 	Placement Placement
 	Hosts     *Hosts
 	Pipeline  *scheduler.Pipeline // decides
-	Now       func() time.Time    // nil: it stays at the year 1
+	// Reports keeps how requests were decided that found no host or have a
+	// [Request.Why]; nil: nobody does.
+	Reports *scheduler.Reports
+	Now     func() time.Time // nil: it stays at the year 1
 	// Members says who is in a server group by now, also for the check after
 	// the claim; nil: those that the request lists.
 	Members  func(ctx context.Context, group string) ([]string, error)
@@ -71,7 +74,8 @@ func NewForeign(cfg ForeignConfig) (*Foreign, error) {
 
 // Schedule places all instances of a request, or none. Requests with Existing
 // or Also are refused: here they could not be one act. Errors:
-// [scheduler.ErrNoValidHost]; [*placement.InputError]; those of the server.
+// [*scheduler.NoValidHostError], about the hosts that the server offers;
+// [*placement.InputError]; those of the server.
 func (f *Foreign) Schedule(ctx context.Context, req *Request) ([]Selection, error) {
 	if req.Spec == nil || req.Existing || len(req.Also) > 0 {
 		return nil, &placement.InputError{Field: "Request", Value: "Existing or Also", Allowed: "a spec of new instances"}
@@ -80,9 +84,23 @@ func (f *Foreign) Schedule(ctx context.Context, req *Request) ([]Selection, erro
 	if err != nil {
 		return nil, err
 	}
+	why := req.Why
+	if why == nil && f.cfg.Reports != nil {
+		why = &scheduler.Explanation{}
+	}
+	chosen, err := f.placeAll(ctx, req, instances, why)
+	if f.cfg.Reports != nil && (req.Why != nil || errors.Is(err, scheduler.ErrNoValidHost)) {
+		f.cfg.Reports.Add(report(req, chosen, why, err, f.cfg.Hosts.Host))
+	}
+	return chosen, err
+}
+
+// placeAll places the instances one after the other. If why is not nil, it is
+// filled in.
+func (f *Foreign) placeAll(ctx context.Context, req *Request, instances []placement.UUID, why *scheduler.Explanation) ([]Selection, error) {
 	var done []Selection
 	for k, uuid := range instances {
-		chosen, err := f.place(ctx, req, instances[:k+1])
+		chosen, err := f.place(ctx, req, instances[:k+1], why)
 		if err != nil {
 			for _, placed := range instances[:k] {
 				err = errors.Join(err, f.cfg.Placement.DeleteAllocations(ctx, placed))
@@ -95,12 +113,19 @@ func (f *Foreign) Schedule(ctx context.Context, req *Request) ([]Selection, erro
 }
 
 // place finds a host for the last of the instances.
-func (f *Foreign) place(ctx context.Context, req *Request, instances []placement.UUID) (Selection, error) {
+func (f *Foreign) place(ctx context.Context, req *Request, instances []placement.UUID, why *scheduler.Explanation) (Selection, error) {
 	k := len(instances) - 1
 	for attempt := 1; ; attempt++ {
 		spec := *req.Spec
 		spec.Instances = spec.Instances[k : k+1]
-		chosen, err := f.try(ctx, req, &spec, instances)
+		var own *scheduler.Explanation
+		if why != nil {
+			own = &scheduler.Explanation{}
+		}
+		chosen, err := f.try(ctx, req, &spec, instances, own)
+		if why != nil && (k == 0 || errors.Is(err, scheduler.ErrNoValidHost)) {
+			*why = *own
+		}
 		if err == nil {
 			var kept bool
 			if kept, err = f.check(ctx, req.Spec.Group, instances); kept {
@@ -118,7 +143,7 @@ func (f *Foreign) place(ctx context.Context, req *Request, instances []placement
 }
 
 // try decides on what placement offers now, and claims.
-func (f *Foreign) try(ctx context.Context, req *Request, spec *scheduler.RequestSpec, instances []placement.UUID) (Selection, error) {
+func (f *Foreign) try(ctx context.Context, req *Request, spec *scheduler.RequestSpec, instances []placement.UUID, why *scheduler.Explanation) (Selection, error) {
 	hosts, offers, err := f.offers(ctx, req)
 	if err != nil {
 		return Selection{}, err
@@ -131,7 +156,7 @@ func (f *Foreign) try(ctx context.Context, req *Request, spec *scheduler.Request
 	f.mu.Lock()
 	rng := rand.New(rand.NewPCG(f.rng.Uint64(), f.rng.Uint64()))
 	f.mu.Unlock()
-	selected, err := f.cfg.Pipeline.Select(&scheduler.Query{Spec: spec, Hosts: hosts, Now: f.cfg.Now(), Rand: rng}, nil)
+	selected, err := f.cfg.Pipeline.Select(&scheduler.Query{Spec: spec, Hosts: hosts, Now: f.cfg.Now(), Rand: rng}, why)
 	if err != nil {
 		return Selection{}, err
 	}

@@ -31,7 +31,7 @@ func foreign(t *testing.T, w *world, server live.Placement, members func(context
 	p, err := scheduler.NewPipeline(scheduler.PipelineConfig{Filters: filters, Weighers: w.cfg.Weighers})
 	require.NoError(t, err)
 	f, err := live.NewForeign(live.ForeignConfig{
-		Placement: server, Hosts: w.hosts, Pipeline: p, Now: w.cfg.Now, Members: members, Attempts: 10,
+		Placement: server, Hosts: w.hosts, Pipeline: p, Now: w.cfg.Now, Members: members, Attempts: 10, Reports: w.cfg.Reports,
 	})
 	require.NoError(t, err)
 	return f
@@ -52,16 +52,26 @@ func TestForeign(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil, 3)
 	w.putRecord(t, 0, true)
+	w.cfg.Reports = scheduler.NewReports(4)
 	f := foreign(t, w, serve(t, w), nil)
 	r := request(0, 2, 5, 4)
+	r.ID, r.Why = "first", &scheduler.Explanation{}
 	r.Spec.Group = &scheduler.Group{UUID: "g", Policy: scheduler.AntiAffinity}
 	chosen, err := f.Schedule(t.Context(), r)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []placement.UUID{id('h', 1), id('h', 2)}, []placement.UUID{chosen[0].UUID, chosen[1].UUID})
 
-	// The second instance fits nowhere: the first is taken back.
+	require.Equal(t, "ComputeFilter 3-2, ServerGroupAntiAffinityFilter 2-2, ServerGroupAffinityFilter 2-2", steps(r.Why))
+	report, _ := w.cfg.Reports.Get("first")
+	require.Equal(t, chosen[1].Host, report.Selected[1].Host.Host)
+
+	// The third instance fits on the disabled host only: the others are taken back.
 	_, err = f.Schedule(t.Context(), request(10, 3, 3, 4))
 	require.ErrorIs(t, err, scheduler.ErrNoValidHost)
+	require.ErrorContains(t, err, "ComputeFilter removes the last 1 of 1 hosts: service is disabled (1)")
+	report, _ = w.cfg.Reports.Get(id('i', 10).String())
+	require.Equal(t, "ComputeFilter 1-0", steps(&report.Explanation))
+	require.Equal(t, err, report.Err)
 	for n := range 3 {
 		_, _, err = w.engine.Consumer(id('i', 10+n))
 		require.ErrorIs(t, err, placement.ErrNotFound)

@@ -169,10 +169,11 @@ func (s *Scheduler) consider(p *plan, i uint32) verdict {
 	}
 	own := choice{champion: c, found: true}
 	if p.pinned {
-		var ok bool
-		if own.pins, ok = s.pin(p, i); !ok {
+		value, reason, err := s.pin(p, i)
+		if err != nil || !reason.Passes() {
 			return refused
 		}
+		own.pins = value
 	}
 	s.choice = own
 	return v
@@ -222,7 +223,7 @@ func (s *Scheduler) admits(p *plan, i uint32) verdict {
 func (s *Scheduler) suitsRequest(p *plan, i uint32, r *row) verdict {
 	_, no := p.refused[i]
 	_, shunned := p.shunned[i]
-	if no || shunned || !demanded(p.request.Spec, &r.state) || p.group != nil && !p.group.allows(i) {
+	if no || shunned || demand(p.request.Spec, &r.state) != "" || p.group != nil && !p.group.allows(i) {
 		return refused
 	}
 	return admitted

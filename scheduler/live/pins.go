@@ -62,7 +62,7 @@ func (s *Scheduler) pinsOf(p *plan, i uint32) *pins {
 }
 
 // pin asks the pinner for the present instance.
-func (s *Scheduler) pin(p *plan, i uint32) ([]byte, bool) {
+func (s *Scheduler) pin(p *plan, i uint32) ([]byte, scheduler.Reason, error) {
 	r := s.view.rows[i]
 	list := s.pinsOf(p, i)
 	var taken [][]byte
@@ -71,8 +71,7 @@ func (s *Scheduler) pin(p *plan, i uint32) ([]byte, bool) {
 			taken = append(taken, list.held[k].value)
 		}
 	}
-	value, reason, err := s.cfg.Pinner.Pin(&p.request, &r.state, taken)
-	return value, err == nil && reason.Passes()
+	return s.cfg.Pinner.Pin(&p.request, &r.state, taken)
 }
 
 // carry makes the pins part of a claim.

@@ -29,6 +29,7 @@ type plan struct {
 	got       []Selection            // by instance; the caller's in the end
 	amounts   []placement.Allocation // memory for theirs
 	write     placement.AllocationWrite
+	why       *scheduler.Explanation // nil: nobody asked, and there was no need
 }
 
 func (s *Scheduler) newPlan(req *Request) (*plan, error) {
@@ -59,7 +60,8 @@ func (s *Scheduler) release(p *plan) {
 
 // Schedule places all instances of a request, or none, and returns when the
 // claim is durable: one selection per instance, in their order. Errors:
-// [scheduler.ErrNoValidHost]; [placement.ErrExists] when an instance holds allocations
+// [*scheduler.NoValidHostError], which names what each step left and the
+// nearest miss; [placement.ErrExists] when an instance holds allocations
 // already; [placement.ErrUnknownOutcome] when ctx ended before the store
 // answered.
 func (s *Scheduler) Schedule(ctx context.Context, req *Request) ([]Selection, error) {
@@ -77,6 +79,9 @@ func (s *Scheduler) Schedule(ctx context.Context, req *Request) ([]Selection, er
 	for {
 		chosen, err := s.attempt(ctx, p)
 		if err == nil || !errors.Is(err, errLost) {
+			if p.why != nil {
+				s.tell(p, chosen, err)
+			}
 			return chosen, err
 		}
 		if err := ctx.Err(); err != nil {
@@ -130,7 +135,7 @@ func (s *Scheduler) decide(ctx context.Context, p *plan) error {
 			return waitErr
 		}
 		if !again {
-			return err
+			return s.refuse(ctx, p)
 		}
 	}
 }
@@ -163,7 +168,7 @@ const (
 
 // prepare makes the plan start afresh.
 func (s *Scheduler) prepare(p *plan) error {
-	p.pins = nil
+	p.pins, p.why = nil, nil
 	p.chosen, p.claims, p.got = p.chosen[:0], p.claims[:0], make([]Selection, 0, len(p.instances))
 	spec := p.req.Spec
 	if spec.Group != nil {
@@ -194,6 +199,11 @@ func (s *Scheduler) place(ctx context.Context, p *plan, k int) error {
 	host, got, err := s.pick(ctx, p)
 	if err != nil {
 		return fmt.Errorf("instance %s: %w", p.request.Instance, err)
+	}
+	if k == 0 && p.req.Why != nil {
+		a := s.explain(ctx, p)
+		a.lead(host)
+		p.why = a.explanation()
 	}
 	c := claim{consumer: p.instances[k], amounts: p.shape.need}
 	r := s.view.rows[host]

@@ -9,6 +9,9 @@ import (
 
 // Request asks for a host for each instance of a spec.
 type Request struct {
+	// ID is what [Config.Reports] keeps the report under; "": the UUID of the
+	// first instance.
+	ID string
 	// Spec is what is asked for. Its project and user own the claim.
 	Spec *scheduler.RequestSpec
 	// Where is what each instance holds of resources, with the traits and
@@ -22,6 +25,9 @@ type Request struct {
 	Also []placement.ConsumerAllocations
 	// Alternates is how many further hosts of the same cell to name.
 	Alternates int
+	// Why is filled in if it is not nil: how the first instance got its host,
+	// or why another got none. It takes a look at every host.
+	Why *scheduler.Explanation
 }
 
 // Selection is the host of one instance.

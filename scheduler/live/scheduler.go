@@ -21,6 +21,9 @@ type Config struct {
 	// Scales says by the name of a weigher which raw score counts as 1 before
 	// its multiplier; absent: see [DefaultScale].
 	Scales map[string]float64
+	// Reports keeps how requests were decided that found no host or have a
+	// [Request.Why]; nil: nobody does.
+	Reports *scheduler.Reports
 	// Now tells filters the time; required when one of them reads it.
 	Now func() time.Time
 	// RankBytes bounds the memory of the ranks, which take about 12 bytes for
@@ -53,6 +56,7 @@ type Scheduler struct {
 	shapes    map[string]*shape
 	keys      keyer
 	requests  uint64
+	refusals  map[*shape]*remembered
 	walk      walk
 	choice    choice
 	tired     bool // the shape of the plan needs a rank of its own
@@ -77,7 +81,7 @@ func New(cfg Config) (*Scheduler, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Time{} }
 	}
-	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), shapes: map[string]*shape{}, groups: turns{waiting: map[string]*turn{}}}
+	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), shapes: map[string]*shape{}, refusals: map[*shape]*remembered{}, groups: turns{waiting: map[string]*turn{}}}
 	if s.cfg.RankBytes == 0 {
 		s.cfg.RankBytes = 2 << 30
 	}

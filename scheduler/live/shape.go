@@ -156,12 +156,17 @@ func (k *keyer) read(one any, name string, spec *scheduler.RequestSpec) part {
 // passesAlways reports whether a filter has no say in requests like this. The
 // rules of server groups are kept by the scheduler itself.
 func passesAlways(f scheduler.Filter, spec *scheduler.RequestSpec) bool {
-	switch f.Name() {
-	case "ServerGroupAntiAffinityFilter", "ServerGroupAffinityFilter":
+	if groupRule(f.Name()) {
 		return true
 	}
 	scoped, ok := f.(scheduler.Scoped)
 	return ok && scoped.Scope(spec)&scheduler.EveryHost != 0
+}
+
+// groupRule reports whether a filter of this name keeps a rule of server
+// groups.
+func groupRule(name string) bool {
+	return name == "ServerGroupAntiAffinityFilter" || name == "ServerGroupAffinityFilter"
 }
 
 func idle(w scheduler.Weigher, spec *scheduler.RequestSpec) bool {
