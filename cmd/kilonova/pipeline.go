@@ -8,6 +8,7 @@ import (
 	"github.com/kilonova-cloud/kilonova/internal/oslocfg"
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/pack"
 	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
 )
 
@@ -31,7 +32,7 @@ func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, *topology.Keeper, e
 	filters, errFilters := filter.Choose(o,
 		filter.Constructor{Name: "NUMATopologyFilter", New: topology.NewNUMATopologyFilter},
 		filter.Constructor{Name: "PciPassthroughFilter", New: topology.NewPCIPassthroughFilter})
-	weighers, errWeighers := weigh.Choose(o)
+	weighers, errWeighers := weigh.Choose(o, pack.Builtin(nil)...)
 	if err := errors.Join(errTopology, errFilters, errWeighers); err != nil {
 		return nil, nil, fmt.Errorf("configure the scheduler: %w", err)
 	}

@@ -63,7 +63,9 @@ func DemandOf(f *scheduler.Flavor) Demand {
 // NewBestFit makes the weigher that prefers the host which the instance leaves
 // fullest: the sum over vCPUs and memory of the share of the host that stays
 // free, negated. With a multiplier below 0 it spreads (worst fit).
-func NewBestFit(multiplier float64) scheduler.Weigher {
+func NewBestFit(multiplier float64) scheduler.Weigher { return newBestFit(multiplier) }
+
+func newBestFit(multiplier float64) *weigher {
 	return &weigher{
 		name: "BestFitWeigher", by: multiplier, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {

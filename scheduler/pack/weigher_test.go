@@ -2,10 +2,12 @@ package pack
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kilonova-cloud/kilonova/scheduler"
+	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
 )
 
 func hostState(vcpus, used, ram, free int64) *scheduler.HostState {
@@ -79,5 +81,28 @@ func TestWeighersDoNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(10, func() { _ = w.Weigh(r, hosts, raw) }); n != 0 {
 			t.Errorf("%s: %v allocations", w.Name(), n)
 		}
+	}
+}
+
+// TestBuiltin chooses weighers by the names of weight_classes.
+func TestBuiltin(t *testing.T) {
+	t.Parallel()
+	o := &scheduler.Options{WeightClasses: []string{"pack.BestFitWeigher", "WorstFitWeigher", "FragmentationWeigher", "RAMWeigher"}}
+	list, err := weigh.Choose(o, Builtin(NewFragments(&Mix{}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, w := range list {
+		names = append(names, w.Name())
+	}
+	if got := strings.Join(names, " "); got != "BestFitWeigher WorstFitWeigher FragmentationWeigher RAMWeigher" {
+		t.Error(got)
+	}
+	if best, worst := list[0].Multiplier(), list[1].Multiplier(); best.Value != 1 || worst.Value != -1 {
+		t.Error(best.Value, worst.Value)
+	}
+	if _, err := weigh.Choose(o, Builtin(nil)...); err == nil {
+		t.Error("a weigher without a measure")
 	}
 }
