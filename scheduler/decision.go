@@ -113,25 +113,31 @@ func (d *decision) draw(totals []float64) {
 	}
 }
 
-// consume selects the first host and takes the instance's resources from it.
+// take takes an instance's resources from a host.
 //
-// Source: nova, scheduler/manager.py, SchedulerManager._consume_selected_host,
-// and scheduler/host_manager.py, HostState._locked_consume_from_request.
-func (d *decision) consume() {
-	c := &d.hosts[0]
-	h := *c.HostState // what others see does not change
-	f := &d.spec.Flavor
+// Source: nova, scheduler/host_manager.py, HostState._locked_consume_from_request.
+func (p *Pipeline) take(s *RequestSpec, h *HostState, filtered bool) {
+	f := &s.Flavor
 	h.FreeRAMMiB -= f.MemoryMiB
 	h.FreeDiskMiB -= (f.RootGiB + f.EphemeralGB) * 1024
 	h.VCPUsUsed += f.VCPUs
 	h.NumInstances++
 	var err error
-	if d.cfg.Topology != nil {
-		err = d.cfg.Topology.Consume(&d.spec, &h, !d.forced)
+	if p.cfg.Topology != nil {
+		err = p.cfg.Topology.Consume(s, h, filtered)
 	}
 	if err == nil {
 		h.NumIOOps++
 	}
+}
+
+// consume selects the first host and takes the instance's resources from it.
+//
+// Source: nova, scheduler/manager.py, SchedulerManager._consume_selected_host.
+func (d *decision) consume() {
+	c := &d.hosts[0]
+	h := *c.HostState // what others see does not change
+	d.take(&d.spec, &h, !d.forced)
 	if uuid := d.request.Instance; d.spec.Group != nil {
 		d.request.GroupHosts = append(d.request.GroupHosts, h.Host)
 		if _, has := h.Instances[uuid]; !has && uuid != "" {

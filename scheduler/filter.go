@@ -16,7 +16,7 @@ const (
 	ReadsAllocations Reads = 1 << iota // what instances use of the host: RAM, disk, vCPUs, instances, I/O operations, devices
 	ReadsHost                          // the rest of the host's record: service, stats, hypervisor, metrics
 	ReadsAggregates                    // the host's aggregates
-	ReadsGroup                         // the request's server group, with the hosts chosen so far
+	ReadsGroup                         // the request's server group, with the hosts chosen so far, and which instance is placed
 	ReadsRequest                       // the rest of the request
 	ReadsTime                          // the clock
 )

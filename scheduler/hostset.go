@@ -7,7 +7,10 @@ import (
 // HostSet holds hosts for one worker that decides about them again and again:
 // a [Pipeline] with what does not depend on the request kept in columns.
 // [HostSet.Select] answers what [Pipeline.Select] would, and for one instance
-// costs neither an allocation nor, as a rule, a look at a host.
+// costs neither an allocation nor, as a rule, a look at a host. Several
+// instances cost a few looks at all hosts, unless there is a server group or a
+// topology, or chance decides. Hosts that a request names are all that is
+// looked at.
 //
 // Kept are the windows of the [Windowed] filters and the scores of weighers
 // that read nothing but the host. The lowest and the highest score of the

@@ -60,7 +60,16 @@ func (w world) spec() *scheduler.RequestSpec {
 	if w.IntN(3) == 0 {
 		s.Image.Properties = map[string]string{"hw_architecture": w.one("x86_64", "x86_64", "ppc"), "os_type": "linux"}
 	}
-	switch w.IntN(12) {
+	if w.IntN(4) == 0 {
+		for i := range 2 + w.IntN(30) {
+			s.Instances = append(s.Instances, strconv.Itoa(100+i))
+		}
+	}
+	switch w.IntN(14) {
+	case 4:
+		s.ForceHosts = []string{"H1", "h2", "h3"}
+	case 5:
+		s.Destination = &scheduler.Destination{Host: new("h1")}
 	case 0:
 		s.Destination = &scheduler.Destination{Cell: "c", AllowCrossCellMove: true}
 	case 1:

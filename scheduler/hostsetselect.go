@@ -3,6 +3,7 @@ package scheduler
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -46,26 +47,58 @@ func (p *Pipeline) window(h *HostState) (first, last int64) {
 func (s *HostSet) Select(spec *RequestSpec, now time.Time, rng *rand.Rand) ([]Selection, error) {
 	if s.columnar(spec, rng) {
 		s.at(now.UnixNano())
-		s.refresh()
 		s.scratch.request = Request{Spec: spec, Instance: spec.Instances[0], Now: now}
 		if g := spec.Group; g != nil {
 			s.scratch.request.GroupHosts = g.Hosts
 			s.scratch.request.setMembers(g.Members)
 		}
-		if totals, of, ok := s.rank(); ok {
+		if len(spec.Instances) > 1 {
+			if selected, ok := s.selectMany(spec, &s.scratch.request); ok {
+				return selected, nil
+			}
+		} else if totals, of, ok := s.rank(); ok {
 			return s.choose(totals, of, rng), nil
 		}
+	} else if selected, ok := s.selectNamed(spec, now, rng); ok {
+		return selected, nil
 	}
 	s.plain++
 	return s.p.Select(&Query{Spec: spec, Hosts: s.hosts, Now: now, Rand: rng}, nil)
+}
+
+// draws reports whether chance decides.
+func (s *HostSet) draws(rng *rand.Rand) bool {
+	return rng != nil && (s.p.cfg.ShuffleBest || s.p.cfg.HostSubsetSize > 1)
+}
+
+// named reports whether the request allows few hosts, by name.
+func named(spec *RequestSpec) bool {
+	return len(spec.ForceHosts)+len(spec.ForceNodes) > 0 || spec.Destination != nil && spec.Destination.Host != nil
+}
+
+// selectNamed decides among the few hosts that the request names. It returns
+// false when none of them does, which is to be explained, or it names none.
+func (s *HostSet) selectNamed(spec *RequestSpec, now time.Time, rng *rand.Rand) ([]Selection, bool) {
+	if !named(spec) || len(spec.Instances) > 1 && s.draws(rng) {
+		return nil, false
+	}
+	var hosts []*HostState
+	refuse := demandsOf(spec)
+	for _, h := range s.hosts {
+		if !slices.ContainsFunc(refuse, func(d demand) bool { r := d.refuse(h); return !r.Passes() }) {
+			hosts = append(hosts, h)
+		}
+	}
+	selected, err := s.p.Select(&Query{Spec: spec, Hosts: hosts, Now: now, Rand: rng}, nil)
+	return selected, err == nil
 }
 
 // columnar reports whether columns answer the request, and notes which
 // filters have to be asked.
 func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 	cfg := &s.p.cfg
-	if len(spec.Instances) != 1 || len(s.odd) > 0 || len(spec.IgnoreHosts)+len(spec.ForceHosts)+len(spec.ForceNodes) > 0 ||
-		spec.Destination != nil && spec.Destination.Host != nil || isRebuild(spec) || cfg.MaxAttempts > maxHead ||
+	if len(spec.Instances) == 0 || len(s.odd) > 0 || len(spec.IgnoreHosts) > 0 || named(spec) || isRebuild(spec) || cfg.MaxAttempts > maxHead ||
+		len(spec.Instances) > 1 && s.draws(rng) ||
 		rng != nil && (cfg.ShuffleBest || cfg.HostSubsetSize+cfg.MaxAttempts > maxHead) {
 		return false
 	}
@@ -90,6 +123,7 @@ func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 // if all have one. It returns false when columns do not tell: no host is left,
 // only one, or a filter or weigher fails.
 func (s *HostSet) rank() (totals []float64, of []int32, ok bool) {
+	s.refresh()
 	weighers := s.requestWeighers()
 	if len(s.scratch.asked) == 0 && !weighers {
 		return s.totals, nil, len(s.hosts)-s.shut > 1

@@ -97,33 +97,47 @@ func (d *decision) keep(name string, reason func(h *HostState) Reason) {
 // are ignored or forced, with case where they are requested.
 func (d *decision) demand() (stop bool) {
 	s := &d.spec
+	for _, refuse := range demandsOf(s) {
+		if d.narrow(refuse.refuse); refuse.ignores && len(d.hosts) == 0 {
+			return true
+		}
+	}
+	d.forced = len(s.ForceHosts)+len(s.ForceNodes) > 0 && len(s.Hint(checkType)) == 0
+	return d.forced
+}
+
+// demand is what a request itself demands of hosts.
+type demand struct {
+	ignores bool
+	refuse  func(h *HostState) Reason
+}
+
+// demandsOf returns the demands of a request in their order.
+func demandsOf(s *RequestSpec) []demand {
+	var list []demand
 	if to := s.Destination; to != nil && to.Host != nil {
-		d.narrow(func(h *HostState) Reason {
+		list = append(list, demand{refuse: func(h *HostState) Reason {
 			if h.Host != *to.Host || to.Node != "" && h.Node != to.Node {
 				return Reason{Why: "is not the requested destination"}
 			}
 			return Reason{}
-		})
+		}})
 	}
 	if len(s.IgnoreHosts) > 0 {
-		d.narrow(listed(s.IgnoreHosts, false, "is ignored"))
-		if len(d.hosts) == 0 {
-			return true
-		}
+		list = append(list, demand{true, listed(s.IgnoreHosts, false, "is ignored")})
 	}
 	if len(s.ForceHosts) > 0 {
-		d.narrow(listed(s.ForceHosts, true, "is not among the forced hosts"))
+		list = append(list, demand{refuse: listed(s.ForceHosts, true, "is not among the forced hosts")})
 	}
 	if len(s.ForceNodes) > 0 {
-		d.narrow(func(h *HostState) Reason {
+		list = append(list, demand{refuse: func(h *HostState) Reason {
 			if !slices.Contains(s.ForceNodes, h.Node) {
 				return Reason{Why: "is not among the forced nodes"}
 			}
 			return Reason{}
-		})
+		}})
 	}
-	d.forced = len(s.ForceHosts)+len(s.ForceNodes) > 0 && len(s.Hint(checkType)) == 0
-	return d.forced
+	return list
 }
 
 // listed refuses hosts that are in a list, or those that are not.
