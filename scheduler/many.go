@@ -1,6 +1,9 @@
 package scheduler
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // many places several instances of a request on the hosts of a [HostSet], in
 // the order in which a [Pipeline] would that sorts all hosts for each of them.
@@ -20,11 +23,11 @@ type many struct {
 	taken   []*taken // by host, nil: nothing is on it
 	placed  []int32  // hosts with an instance, each once
 
-	bounds [][]bound // by instance, then by span
-	sight  []ranked  // the best first
-	beyond float64   // total of the best host out of sight when all were looked at
-	gained float64   // what one of those has gained since, at most
-	moved  bool      // a bound has moved since
+	bounds []bounds // by instance
+	sight  []ranked // the best first
+	beyond float64  // total of the best host out of sight when all were looked at
+	gained float64  // what one of those has gained since, at most
+	moved  bool     // a bound has moved since
 	totals []float64
 	latest int32 // host of the latest instance
 }
@@ -40,6 +43,12 @@ type taken struct {
 type scores struct {
 	from int
 	raw  []float64
+}
+
+// bounds are those of all spans, from an instance on.
+type bounds struct {
+	from int
+	list []bound
 }
 
 // inSight is how many hosts are kept in order.
@@ -101,16 +110,21 @@ func (m *many) begin() bool {
 	for k := range m.spans {
 		m.spans[k].measure(m)
 	}
-	m.note()
+	m.note(true)
 	m.look()
 	return true
 }
 
 // note remembers the bounds of the present instance.
-func (m *many) note() {
-	now := make([]bound, len(m.spans))
-	for k := range m.spans {
-		now[k] = m.spans[k].now
+func (m *many) note(moved bool) {
+	now := bounds{from: len(m.bounds)}
+	if moved {
+		now.list = make([]bound, len(m.spans))
+		for k := range m.spans {
+			now.list[k] = m.spans[k].now
+		}
+	} else {
+		now = m.bounds[now.from-1]
 	}
 	m.bounds = append(m.bounds, now)
 }
@@ -173,7 +187,7 @@ func (m *many) proceed() bool {
 			m.gained += sp.gain(before)
 		}
 	}
-	m.note()
+	m.note(moved)
 	m.moved = m.moved || moved
 	if t.closed {
 		m.sight = slices.DeleteFunc(m.sight, func(r ranked) bool { return r.host == m.latest })
@@ -240,13 +254,8 @@ func (m *many) show(r ranked) {
 
 // insert puts a host where it belongs among sorted ones.
 func (m *many) insert(list []ranked, r ranked) []ranked {
-	list = append(list, r)
-	at := len(list) - 1
-	for ; at > 0 && m.before(&r, &list[at-1]); at-- {
-		list[at] = list[at-1]
-	}
-	list[at] = r
-	return list
+	at := sort.Search(len(list), func(k int) bool { return m.before(&r, &list[k]) })
+	return slices.Insert(list, at, r)
 }
 
 // before reports whether a host comes before another: by its total, else by
@@ -257,14 +266,14 @@ func (m *many) before(a, b *ranked) bool {
 	}
 	for step := len(m.bounds) - 1; step >= 0; {
 		x, y := m.scoresAt(a.host, step), m.scoresAt(b.host, step)
-		if m.same(a.host, b.host, x, y) { // and they were for some time
-			step = max(x.from, y.from) - 1
-			continue
+		before := max(x.from, y.from) - 1
+		if !m.same(a.host, b.host, x, y) {
+			if one, other := m.totalOf(a.host, x, step), m.totalOf(b.host, y, step); one != other {
+				return one > other
+			}
+			before = max(before, m.bounds[step].from-1)
 		}
-		if one, other := m.totalOf(a.host, x, step), m.totalOf(b.host, y, step); one != other {
-			return one > other
-		}
-		step--
+		step = before // until then nothing was different
 	}
 	return a.host < b.host
 }
@@ -300,7 +309,7 @@ func (m *many) totalAt(host int32, step int) float64 {
 func (m *many) totalOf(host int32, x scores, step int) float64 {
 	sum := 0.0
 	for k := range m.spans {
-		if sp, b := &m.spans[k], m.bounds[step][k]; !sp.flat(b.low, b.high) {
+		if sp, b := &m.spans[k], m.bounds[step].list[k]; !sp.flat(b.low, b.high) {
 			sum += sp.weightOf(int(host), sp.rawOf(host, x), b)
 		}
 	}
