@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http build run generate differential
+.PHONY: check fmt lint test race fuzz bench perf perf-http packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
@@ -58,6 +58,13 @@ REFERENCE ?=
 perf-http: build
 	for world in small flat nested memory; do $(GO) run ./internal/httpperf -world $$world -reference "$(REFERENCE)"; done | tee $(HTTPOUT)
 	$(GO) run ./internal/perftable http docs <$(HTTPOUT)
+
+PACKOUT := bench/results/packing.txt
+
+## packing: how full policies pack the traces, kept in bench/results/packing.txt; KILONOVA_VM_FILE and KILONOVA_VM_SHAPE=VCPU:GIB add a trace of virtual machines
+packing:
+	$(GO) test -run '^$$' -bench '^BenchmarkPacking$$' -benchtime 1x -timeout 120m ./bench | tee $(PACKOUT)
+	$(GO) run ./internal/perftable packing docs <$(PACKOUT)
 
 ## build: bin/kilonova
 build:

@@ -50,6 +50,7 @@ func newRoot() *cobra.Command {
 		group("manage", "Look after databases",
 			group("placement", "The placement database", newVerify(), newImport(), newExport())),
 		newPlacementAPI(),
+		group("plan", "Plan, without doing it", newPlanDrain()),
 		newSchedule(),
 		newVersion(),
 	)

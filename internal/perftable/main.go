@@ -1,7 +1,7 @@
 // Command perftable reads the output of go test -bench on its standard input
 // and writes a table of docs/performance.md: each figure's median beside its
 // floor, its goal and what was measured with it in the same run. The table
-// "http" comes with a plot.
+// "http" and "packing" come with a plot.
 //
 //	go run ./internal/perftable placement docs <bench/results/placement.txt
 package main
@@ -21,7 +21,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 || tables[os.Args[1]].write == nil {
-		fmt.Fprintln(os.Stderr, "usage: perftable placement|http FOLDER <BENCH.txt")
+		fmt.Fprintln(os.Stderr, "usage: perftable placement|http|packing FOLDER <BENCH.txt")
 		os.Exit(2)
 	}
 	if err := update(os.Args[1], os.Args[2], os.Stdin); err != nil {
@@ -42,6 +42,7 @@ const end = "<!-- end of figures -->\n"
 var tables = map[string]table{
 	"placement": {begin: "<!-- figures: made by make perf -->\n", write: placementTable},
 	"http":      {begin: "<!-- figures: made by make perf-http -->\n", write: httpTable, plot: httpPlot},
+	"packing":   {begin: "<!-- figures: made by make packing -->\n", write: packingTable, plot: packingPlot},
 }
 
 // update replaces what stands between the marks in performance.md of a
@@ -119,13 +120,16 @@ func readBench(in io.Reader) (figures, error) {
 	return f, lines.Err()
 }
 
-func (f figures) median(key string) float64 {
-	v := slices.Clone(f[key])
+func (f figures) median(key string) float64 { return middle(f[key]) }
+
+// middle is the median; 0 when there is none.
+func middle(values []float64) float64 {
+	v := slices.Clone(values)
 	if len(v) == 0 {
 		return 0
 	}
 	slices.Sort(v)
-	return v[len(v)/2]
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
 func notDigit(r rune) bool { return r < '0' || r > '9' }

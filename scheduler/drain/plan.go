@@ -183,7 +183,11 @@ func (p *planner) refusal(in *Instance, h int) string {
 	}
 	for k, need := range in.Need {
 		if lacks := need - p.free[h][k]; need > 0 && lacks > 0 {
-			return fmt.Sprintf("lacks %d of amount %d", lacks, k)
+			unit := p.req.Units[k]
+			if unit == "" {
+				unit = fmt.Sprintf("of amount %d", k)
+			}
+			return fmt.Sprintf("lacks %d %s", lacks, unit)
 		}
 	}
 	if g := in.Group; g != nil && g.Together {
@@ -203,7 +207,7 @@ func (p *planner) refusal(in *Instance, h int) string {
 
 // plan writes down what was decided.
 func (p *planner) plan() *Plan {
-	out := &Plan{}
+	out := &Plan{Moves: []Move{}, Freed: []string{}, Kept: []Kept{}}
 	for h := range p.req.Hosts {
 		host := &p.req.Hosts[h]
 		switch {

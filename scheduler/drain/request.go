@@ -35,6 +35,8 @@ type Group struct {
 type Request struct {
 	Hosts  []Host
 	Budget int // moves at most
+	// Units names the amounts in explanations; "": amount and its number.
+	Units [Amounts]string
 	// Allows says whether an instance may go to a host, for rules beyond size
 	// and group; nil: it may.
 	Allows func(instance *Instance, host *Host) bool
@@ -74,17 +76,24 @@ func (r *Request) validate() error {
 }
 
 // Move is one instance that goes to another host.
-type Move struct{ Instance, From, To string }
+type Move struct {
+	Instance string `json:"instance"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+}
 
 // Kept is a host in use that the plan does not free.
-type Kept struct{ Host, Why string }
+type Kept struct {
+	Host string `json:"host"`
+	Why  string `json:"why"`
+}
 
 // Plan is what to do.
 type Plan struct {
-	Moves []Move
-	Freed []string // hosts, in the order of the request
-	Kept  []Kept   // in the order of the request
+	Moves []Move   `json:"moves"`
+	Freed []string `json:"freed"` // hosts, in the order of the request
+	Kept  []Kept   `json:"kept"`  // in the order of the request
 	// Best is set when no plan of this kind frees more hosts. It is not set
 	// when the search ended before that was known.
-	Best bool
+	Best bool `json:"best"`
 }

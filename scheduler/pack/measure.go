@@ -73,9 +73,27 @@ const maxOffered = 512
 type Offers struct {
 	weights Weights
 	demands []Demand
-	futures [][]uint16 // indexes of demands
+	futures [][]uint16  // indexes of demands
+	harder  []demandSet // by demand: those that take as much of everything or more
 	reserve [MaxKinds]float64
 	worth   []float64 // of a copy, by demand
+}
+
+// demandSet is a set of demands, a bit for each.
+type demandSet [maxOffered / 64]uint64
+
+func (s *demandSet) has(i uint16) bool { return s[i/64]>>(i%64)&1 == 1 }
+
+func (s *demandSet) add(i int) { s[i/64] |= 1 << (i % 64) }
+
+// remove removes the members of another set and reports whether any remain.
+func (s *demandSet) remove(other *demandSet) bool {
+	remain := uint64(0)
+	for i, gone := range other {
+		s[i] &^= gone
+		remain |= s[i]
+	}
+	return remain != 0
 }
 
 // NewOffers draws the futures. Demands of the mix that take nothing of what
@@ -95,6 +113,7 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 	if cfg.Reserve == 0 {
 		cfg.Reserve = 0.3
 	}
+	o.compare()
 	o.count(mix, &cfg)
 	if p := pressures(mix, capacity(cfg.Hosts)); len(p) > 0 && slices.Max(p) > slices.Min(p)+equal {
 		for kind, pressure := range p {
@@ -110,6 +129,19 @@ func NewOffers(m *Mix, cfg OffersConfig) *Offers {
 		}
 	}
 	return o
+}
+
+// compare finds the demands that do not fit where another does not. Kinds do
+// not count: demands of another kind are left out from the start.
+func (o *Offers) compare() {
+	o.harder = make([]demandSet, len(o.demands))
+	for i := range o.demands {
+		for j := range o.demands {
+			if o.demands[j].atLeast(&o.demands[i]) {
+				o.harder[i].add(j)
+			}
+		}
+	}
 }
 
 // count makes a copy of a demand worth the demand's part of what is asked for,
@@ -193,10 +225,10 @@ func (o *Offers) Stranded(r Room) float64 {
 	if len(o.futures) == 0 || o.weights.free(&r) == 0 {
 		return o.weights.free(&r)
 	}
-	var fits [maxOffered / 64]uint64 // by demand
+	var fits demandSet
 	for i := range o.demands {
 		if r.Fits(&o.demands[i]) {
-			fits[i/64] |= 1 << (i % 64)
+			fits.add(i)
 		}
 	}
 	var devices [MaxDevices]int16
@@ -210,7 +242,7 @@ func (o *Offers) Stranded(r Room) float64 {
 	}
 	sum /= float64(len(o.futures))
 	for i, worth := range o.worth {
-		if fits[i/64]>>(i%64)&1 == 1 {
+		if fits.has(uint16(i)) {
 			sum -= worth * float64(r.Copies(&o.demands[i]))
 		}
 	}
@@ -238,18 +270,17 @@ func (o *Offers) Least(r Room) float64 {
 }
 
 // fill takes what fits of a future. What did not fit once will not do so
-// later.
-func (o *Offers) fill(left *Room, fits [maxOffered / 64]uint64, future []uint16) {
+// later, and neither will what takes more.
+func (o *Offers) fill(left *Room, fits demandSet, future []uint16) {
 	for _, i := range future {
-		if fits[i/64]>>(i%64)&1 == 0 {
+		if !fits.has(i) {
 			continue
 		}
-		d := &o.demands[i]
-		if !left.Fits(d) {
-			fits[i/64] &^= 1 << (i % 64)
-			continue
+		if d := &o.demands[i]; left.Fits(d) {
+			left.take(d, left.tightest(d))
+		} else if !fits.remove(&o.harder[i]) {
+			return
 		}
-		left.take(d, left.tightest(d))
 	}
 }
 

@@ -34,6 +34,17 @@ type Demand struct {
 	Kinds   uint64 // bits of the kinds that will do
 }
 
+// atLeast reports whether the demand takes as much of everything as another,
+// or more. Kinds do not count.
+func (d *Demand) atLeast(other *Demand) bool {
+	for i, need := range other.Need {
+		if d.Need[i] < need {
+			return false
+		}
+	}
+	return d.Devices >= other.Devices && d.Share >= other.Share
+}
+
 // Fits reports whether the demand has room.
 func (r *Room) Fits(d *Demand) bool {
 	for i, need := range d.Need {
