@@ -40,6 +40,7 @@ func BenchmarkPacking(b *testing.B) {
 
 // replay runs one replay on an empty engine.
 func replay[R any](b *testing.B, run func(context.Context, Engine) (R, error)) (report R) {
+	b.Helper()
 	for b.Loop() {
 		e, err := placement.Open(b.Context(), placement.Config{Now: time.Now})
 		if err != nil {
@@ -56,6 +57,7 @@ func replay[R any](b *testing.B, run func(context.Context, Engine) (R, error)) (
 }
 
 func packGPUs(b *testing.B, variant string, policy Policy, seed uint64) {
+	b.Helper()
 	nodes, err := trace.OpenBNodes()
 	if err != nil {
 		b.Fatal(err)
@@ -73,6 +75,7 @@ func packGPUs(b *testing.B, variant string, policy Policy, seed uint64) {
 }
 
 func packNUMA(b *testing.B, sequence string, policy Policy) {
+	b.Helper()
 	hosts, err := trace.NUMAHosts()
 	if err != nil {
 		b.Fatal(err)
@@ -90,6 +93,7 @@ func packNUMA(b *testing.B, sequence string, policy Policy) {
 }
 
 func packVMs(b *testing.B, file string, policy Policy) {
+	b.Helper()
 	shape, err := ParseHostShape(os.Getenv("KILONOVA_VM_SHAPE"))
 	if err != nil {
 		b.Fatal(err)
