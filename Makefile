@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http packing build run generate differential
+.PHONY: check fmt lint test race fuzz bench perf perf-http perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
@@ -65,7 +65,6 @@ PACKOUT := bench/results/packing.txt
 packing:
 	$(GO) test -run '^$$' -bench '^BenchmarkPacking$$' -benchtime 1x -timeout 120m ./bench | tee $(PACKOUT)
 	$(GO) run ./internal/perftable packing docs <$(PACKOUT)
-
 ## build: bin/kilonova
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/kilonova ./cmd/kilonova
@@ -104,6 +103,14 @@ NOVA ?= bin/nova
 NOVA_COMMIT := 00a030403f672b975364c855b7d25b40ef83e757
 NOVACASES ?= 9600
 
+SCHEDULEROUT := bench/results/scheduler.json
+NOVAPEER ?= env PYTHONPATH=$(NOVA) /usr/bin/python3 internal/novajudge/timing.py
+
+## perf-scheduler: the figures of the scheduler beside Nova (needs python3-nova) and Nomad, kept in bench/results/scheduler.json
+perf-scheduler: build $(NOVA) bin/nomad
+	bin/kilonova bench scheduler --hosts 1000,10000,100000 --policy spread,best-fit --decisions 100000 --at-most 2s --repeat 3 --contention --peer '$(NOVAPEER)' --peer bin/nomad --format json >$(SCHEDULEROUT)
+	$(GO) run ./internal/perftable scheduler docs <$(SCHEDULEROUT)
+
 ## soak-nova: NOVACASES random documents, decided by Nova and by kilonova (needs python3-nova)
 soak-nova: build $(NOVA)
 	$(GO) run ./internal/novajudge/soak -cases $(NOVACASES) -kilonova bin/kilonova -nova $(NOVA) | tee bench/results/$@.txt
@@ -114,6 +121,9 @@ corpus-nova: $(NOVA)
 
 bin/nova:
 	git init -q $@ && git -C $@ fetch -q --depth 1 https://github.com/openstack/nova $(NOVA_COMMIT) && git -C $@ checkout -q FETCH_HEAD
+
+bin/nomad: bench/nomad/main.go
+	cd bench/nomad && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ .
 
 bin/golangci-lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"math/rand/v2"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/kilonova-cloud/kilonova/placement"
@@ -14,206 +16,227 @@ import (
 
 // SchedulingConfig says what to measure of the scheduler.
 type SchedulingConfig struct {
-	Hosts     []int // numbers of hosts
-	Shapes    []int // numbers of shapes of request, which take turns
-	Decisions int   // to measure, of each
+	Hosts     []int         // numbers of hosts
+	Shapes    []int         // numbers of shapes of request, which take turns
+	Decisions int           // to measure, of each
+	Repeat    int           // how often to measure; the median counts. 0: once
+	AtMost    time.Duration // for the decisions of each; those that are left are not made. 0: a minute
 	Filters   []scheduler.Filter
-	Weighers  []scheduler.Weigher
+	Policies  []SchedulingPolicy // at least one
 	Now       func() time.Time
+	CPU       func() time.Duration // processor time used so far; nil: time that passed
+	Progress  func(done, all int)  // nil: nobody is told
+
+	// OpenStored opens an empty engine on a store, for two schedulers to
+	// contend on; nil: that is not measured.
+	OpenStored func(context.Context) (*placement.Engine, error)
+}
+
+// SchedulingPolicy is a set of weighers under a name.
+type SchedulingPolicy struct {
+	Name     string
+	Weighers []scheduler.Weigher
 }
 
 // SchedulingReport is a matrix of measurements.
 type SchedulingReport struct {
-	Rows []SchedulingRow `json:"rows"`
+	Rows       []SchedulingRow `json:"rows"`
+	Contention []ContentionRow `json:"contention,omitempty"`
+	Peers      []PeerRow       `json:"peers,omitempty"`
 }
 
 // SchedulingRow is one measurement. The profile indexed selects and claims, on
 // an engine in memory; nova only selects, on a [scheduler.HostSet].
 type SchedulingRow struct {
 	Profile     string  `json:"profile"`
+	Policy      string  `json:"policy"`
 	Hosts       int     `json:"hosts"`
 	Shapes      int     `json:"shapes"`
 	Decisions   int     `json:"decisions"`
 	PerSecond   float64 `json:"decisions_per_second"`
+	CPU         float64 `json:"cpu_us"` // processor time of a decision
 	Latency     Latency `json:"latency_us"`
 	RankBytes   int64   `json:"rank_bytes"`  // of the profile indexed
-	ThousandMS  float64 `json:"thousand_ms"` // one request for 1,000 servers; the same
+	ThousandMS  float64 `json:"thousand_ms"` // one request for 1,000 servers, processor time
 	MostOnAHost int     `json:"most_on_a_host"`
 }
 
-// MeasureScheduling measures every number of hosts with every number of
+// MeasureScheduling measures every policy with every number of hosts and of
 // shapes. It checks that each instance holds what it asked for, and that none
 // was placed beyond a capacity.
 func MeasureScheduling(ctx context.Context, cfg SchedulingConfig) (*SchedulingReport, error) {
+	if len(cfg.Policies) == 0 || cfg.Decisions < 1 {
+		return nil, fmt.Errorf("policies, decisions are %d, %d, allowed are: 1 or more of each", len(cfg.Policies), cfg.Decisions)
+	}
+	if cfg.CPU == nil {
+		begun := cfg.Now()
+		cfg.CPU = func() time.Duration { return cfg.Now().Sub(begun) }
+	}
 	var report SchedulingReport
+	all, done := len(cfg.Hosts)*len(cfg.Shapes)*len(cfg.Policies)*2, 0
 	for _, hosts := range cfg.Hosts {
 		for _, shapes := range cfg.Shapes {
-			if hosts < 1 || shapes < 1 || cfg.Decisions < 1 {
-				return nil, fmt.Errorf("hosts, shapes, decisions are %d, %d, %d, allowed are: 1 or more of each", hosts, shapes, cfg.Decisions)
-			}
-			for _, measure := range []func(context.Context, *SchedulingConfig, int, int) (SchedulingRow, error){indexed, nova} {
-				row, err := measure(ctx, &cfg, hosts, shapes)
-				if err != nil {
-					return nil, fmt.Errorf("%d hosts, %d shapes: %w", hosts, shapes, err)
+			for k := range cfg.Policies {
+				for _, measure := range []measure{indexed, nova} {
+					row, err := median(ctx, &cfg, measure, spot{hosts, shapes, &cfg.Policies[k]})
+					if err != nil {
+						return nil, fmt.Errorf("%d hosts, %d shapes, %s: %w", hosts, shapes, cfg.Policies[k].Name, err)
+					}
+					report.Rows = append(report.Rows, row)
+					if done++; cfg.Progress != nil {
+						cfg.Progress(done, all)
+					}
 				}
-				report.Rows = append(report.Rows, row)
 			}
 		}
+		if cfg.OpenStored == nil {
+			continue
+		}
+		rows, err := contention(ctx, &cfg, hosts)
+		if err != nil {
+			return nil, fmt.Errorf("two schedulers, %d hosts: %w", hosts, err)
+		}
+		report.Contention = append(report.Contention, rows...)
 	}
 	return &report, nil
 }
 
-// thousand is how many servers the largest request asks for.
-const thousand = 1000
-
-// numbered returns the UUID of number n of a kind, as random as real ones are.
-func numbered(kind, n int) placement.UUID {
-	rng := rand.NewPCG(uint64(kind), uint64(n))
-	var u placement.UUID
-	binary.BigEndian.PutUint64(u[:8], rng.Uint64())
-	binary.BigEndian.PutUint64(u[8:], rng.Uint64())
-	return u
-}
-
-const (
-	kindHost = iota + 1
-	kindInstance
-)
-
-// hostRecord is a host that reported just now.
-func hostRecord(n int, now time.Time) *scheduler.HostState {
-	name := fmt.Sprint("host", n)
-	return &scheduler.HostState{
-		Host: name, Node: name, UUID: numbered(kindHost, n).String(),
-		VCPUsTotal: 256, CPUAllocationRatio: 16, FreeRAMMiB: 4 << 20, TotalRAMMiB: 4 << 20, RAMAllocationRatio: 1,
-		FreeDiskMiB: 1 << 30, DiskAllocationRatio: 1,
-		Service: scheduler.Service{LastReport: now},
+// atMost is how long a measurement may take.
+func (cfg *SchedulingConfig) atMost() time.Duration {
+	if cfg.AtMost > 0 {
+		return cfg.AtMost
 	}
+	return time.Minute
 }
 
-// flavorOf returns the flavor of shape k.
-func flavorOf(k int) scheduler.Flavor {
-	return scheduler.Flavor{Name: fmt.Sprint("shape", k), VCPUs: int64(1 + k%4), MemoryMiB: int64(512 + 8*k), RootGiB: 1}
+// spot is one of the matrix.
+type spot struct {
+	hosts, shapes int
+	policy        *SchedulingPolicy
 }
 
-func requestOf(k, first, count int) *live.Request {
-	spec := &scheduler.RequestSpec{Flavor: flavorOf(k), ProjectID: "project", UserID: "user"}
-	for n := range count {
-		spec.Instances = append(spec.Instances, numbered(kindInstance, first+n).String())
+type measure func(context.Context, *SchedulingConfig, spot) (SchedulingRow, error)
+
+// median measures Repeat times and returns the row of median processor time.
+func median(ctx context.Context, cfg *SchedulingConfig, m measure, c spot) (SchedulingRow, error) {
+	if c.hosts < 1 || c.shapes < 1 {
+		return SchedulingRow{}, errors.New("hosts and shapes are 1 or more")
 	}
-	return &live.Request{Spec: spec, Where: live.Where(&spec.Flavor)}
+	rows := make([]SchedulingRow, max(1, cfg.Repeat))
+	for n := range rows {
+		var err error
+		if rows[n], err = m(ctx, cfg, c); err != nil {
+			return SchedulingRow{}, err
+		}
+	}
+	slices.SortFunc(rows, func(a, b SchedulingRow) int { return cmp.Compare(a.CPU, b.CPU) })
+	return rows[len(rows)/2], nil
 }
 
 // indexed measures select and claim.
-func indexed(ctx context.Context, cfg *SchedulingConfig, hosts, shapes int) (SchedulingRow, error) {
-	row := SchedulingRow{Profile: "indexed", Hosts: hosts, Shapes: shapes, Decisions: cfg.Decisions}
-	engine, table, err := schedulingWorld(ctx, cfg, hosts)
+func indexed(ctx context.Context, cfg *SchedulingConfig, c spot) (SchedulingRow, error) {
+	row := SchedulingRow{Profile: "indexed", Policy: c.policy.Name, Hosts: c.hosts, Shapes: c.shapes}
+	engine, err := placement.Open(ctx, placement.Config{Now: cfg.Now})
 	if err != nil {
 		return row, err
 	}
 	defer func() { _ = engine.Close() }()
-	s, err := live.New(live.Config{Engine: engine, Hosts: table, Filters: cfg.Filters, Weighers: cfg.Weighers, Now: cfg.Now, Seed: 1})
+	table, err := fillWorld(ctx, cfg, engine, c.hosts)
 	if err != nil {
 		return row, err
 	}
-	requests := make([]*live.Request, shapes)
+	s, err := live.New(live.Config{Engine: engine, Hosts: table, Filters: cfg.Filters, Weighers: c.policy.Weighers, Now: cfg.Now, Seed: 1})
+	if err != nil {
+		return row, err
+	}
+	requests := make([]*live.Request, c.shapes)
 	for k := range requests { // ranks are made before time counts
 		requests[k] = requestOf(k, k, 1)
 		if _, err := s.Schedule(ctx, requests[k]); err != nil {
 			return row, err
 		}
 	}
-	watch := stopwatch{now: cfg.Now}
-	for n := range cfg.Decisions {
-		r := requests[n%shapes]
-		r.Spec.Instances[0] = numbered(kindInstance, shapes+n).String()
+	names := instanceNames(c.shapes, cfg.Decisions)
+	runtime.GC() // of what made the world
+	watch, cpu := stopwatch{now: cfg.Now}, cfg.CPU()
+	for n := 0; n < len(names) && watch.total < cfg.atMost(); n++ {
+		r := requests[n%c.shapes]
+		r.Spec.Instances[0] = names[n]
 		watch.start()
 		_, err := s.Schedule(ctx, r)
 		if watch.stop(true); err != nil {
 			return row, err
 		}
 	}
-	all := requestOf(0, shapes+cfg.Decisions, thousand)
-	begun := cfg.Now()
-	if _, err := s.Schedule(ctx, all); err != nil {
+	row.Decisions = len(watch.claims)
+	row.CPU = micros(cfg.CPU()-cpu) / float64(row.Decisions)
+	row.PerSecond, row.Latency, row.RankBytes = watch.perSecond(), watch.percentiles(), s.Stats().RankBytes
+	more := 0
+	row.ThousandMS, err = thousands(cfg, func(n int) (int, error) {
+		more += thousand
+		chosen, err := s.Schedule(ctx, requestOf(0, c.shapes+row.Decisions+n, thousand))
+		return len(chosen), err
+	})
+	if err != nil {
 		return row, err
 	}
-	row.ThousandMS = float64(cfg.Now().Sub(begun).Nanoseconds()) / 1e6
-	row.PerSecond, row.Latency, row.RankBytes = watch.perSecond(), watch.percentiles(), s.Stats().RankBytes
-	row.MostOnAHost, err = checkUsage(engine, hosts, shapes+cfg.Decisions+thousand)
+	row.MostOnAHost, err = checkUsage(engine, c.hosts, c.shapes+row.Decisions+more)
 	return row, err
 }
 
-// schedulingWorld makes an engine with equal hosts, and their records.
-func schedulingWorld(ctx context.Context, cfg *SchedulingConfig, hosts int) (*placement.Engine, *live.Hosts, error) {
-	engine, err := placement.Open(ctx, placement.Config{Now: cfg.Now})
-	if err != nil {
-		return nil, nil, err
-	}
-	table := live.NewHosts(0)
-	vcpu := placement.NewInventory(256)
-	vcpu.AllocationRatio = 16
-	inventories := map[string]placement.Inventory{
-		"VCPU": vcpu, "MEMORY_MB": placement.NewInventory(4 << 20), "DISK_GB": placement.NewInventory(1 << 20),
-	}
-	for n := range hosts {
-		uuid := numbered(kindHost, n)
-		if _, err := engine.CreateProvider(ctx, placement.Provider{UUID: uuid, Name: fmt.Sprint("host", n)}); err != nil {
-			return nil, nil, err
+// thousands returns the median processor time, in milliseconds, of fewTimes
+// requests for 1,000 servers, or of those that time is left for; do gets the
+// number of the first.
+func thousands(cfg *SchedulingConfig, do func(first int) (int, error)) (float64, error) {
+	var taken []time.Duration
+	for begun := cfg.CPU(); len(taken) < fewTimes && cfg.CPU()-begun < cfg.atMost(); {
+		since := cfg.CPU()
+		placed, err := do(len(taken) * thousand)
+		if taken = append(taken, cfg.CPU()-since); err != nil {
+			return 0, err
 		}
-		if _, err := engine.SetInventories(ctx, uuid, inventories, placement.AnyGeneration); err != nil {
-			return nil, nil, err
-		}
-		if err := table.Put(hostRecord(n, cfg.Now())); err != nil {
-			return nil, nil, err
+		if placed != thousand {
+			return 0, fmt.Errorf("%d of %d instances were placed", placed, thousand)
 		}
 	}
-	return engine, table, nil
+	slices.Sort(taken)
+	return micros(taken[len(taken)/2]) / 1e3, nil
 }
 
-// checkUsage demands that so many instances are there and no host is too full,
-// and returns the most on one host.
-func checkUsage(engine *placement.Engine, hosts, want int) (int, error) {
-	sum, most := 0, 0
-	var state placement.TreeState
-	for n := range hosts {
-		engine.ReadTree(numbered(kindHost, n), &state)
-		sum, most = sum+state.Consumers, max(most, state.Consumers)
-		for _, s := range state.Stock {
-			if s.Used > s.Capacity {
-				return most, fmt.Errorf("host %d: %d of %s used, capacity is %d", n, s.Used, s.Class, s.Capacity)
-			}
-		}
+// instanceNames returns the UUIDs of count instances.
+func instanceNames(first, count int) []string {
+	names := make([]string, count)
+	for n := range names {
+		names[n] = numbered(kindInstance, first+n).String()
 	}
-	if sum != want {
-		return most, fmt.Errorf("%d instances are on the hosts, want %d", sum, want)
-	}
-	return most, nil
+	return names
 }
 
 // nova measures decisions as Nova makes them; what a choice takes is taken
 // from the host before the next.
-func nova(_ context.Context, cfg *SchedulingConfig, hosts, shapes int) (SchedulingRow, error) {
-	row := SchedulingRow{Profile: "nova", Hosts: hosts, Shapes: shapes, Decisions: cfg.Decisions}
-	p, err := scheduler.NewPipeline(scheduler.PipelineConfig{Filters: cfg.Filters, Weighers: cfg.Weighers, MaxAttempts: 1})
+func nova(ctx context.Context, cfg *SchedulingConfig, c spot) (SchedulingRow, error) {
+	row := SchedulingRow{Profile: "nova", Policy: c.policy.Name, Hosts: c.hosts, Shapes: c.shapes}
+	p, err := scheduler.NewPipeline(scheduler.PipelineConfig{Filters: cfg.Filters, Weighers: c.policy.Weighers, MaxAttempts: 1})
 	if err != nil {
 		return row, err
 	}
 	now := cfg.Now()
-	states, at := make([]*scheduler.HostState, hosts), make(map[string]int, hosts)
+	states, at := make([]*scheduler.HostState, c.hosts), make(map[string]int, c.hosts)
 	for n := range states {
 		states[n] = hostRecord(n, now)
 		at[states[n].Host] = n
 	}
 	set := p.NewHostSet(states)
-	specs := make([]scheduler.RequestSpec, shapes)
+	specs := make([]scheduler.RequestSpec, c.shapes)
 	for k := range specs {
-		specs[k] = scheduler.RequestSpec{Flavor: flavorOf(k), ProjectID: "project", UserID: "user", Instances: []string{""}}
+		specs[k] = *requestOf(k, k, 1).Spec
 	}
-	watch := stopwatch{now: cfg.Now}
-	for n := range cfg.Decisions {
-		spec := &specs[n%shapes]
-		spec.Instances[0] = numbered(kindInstance, n).String()
+	names := instanceNames(0, cfg.Decisions)
+	runtime.GC()
+	watch, cpu := stopwatch{now: cfg.Now}, cfg.CPU()
+	for n := 0; n < len(names) && watch.total < cfg.atMost() && ctx.Err() == nil; n++ {
+		spec := &specs[n%c.shapes]
+		spec.Instances[0] = names[n]
 		watch.start()
 		chosen, err := set.Select(spec, now, nil)
 		if watch.stop(true); err != nil {
@@ -227,19 +250,15 @@ func nova(_ context.Context, cfg *SchedulingConfig, hosts, shapes int) (Scheduli
 		row.MostOnAHost = max(row.MostOnAHost, int(next.NumInstances))
 		set.Set(at[next.Host], &next)
 	}
+	row.Decisions = len(watch.claims)
+	row.CPU = micros(cfg.CPU()-cpu) / float64(row.Decisions)
 	row.PerSecond, row.Latency = watch.perSecond(), watch.percentiles()
-	return row, nil
-}
-
-// Lines returns the report for people, a row of words for each measurement.
-func (r *SchedulingReport) Lines() []Row {
-	var rows []Row
-	for _, m := range r.Rows {
-		value := fmt.Sprintf("%.0f decisions/s, p50 %.1f us, p99 %.1f us", m.PerSecond, m.Latency.P50, m.Latency.P99)
-		if m.Profile == "indexed" {
-			value += fmt.Sprintf(", 1,000 servers at once %.1f ms", m.ThousandMS)
+	row.ThousandMS, err = thousands(cfg, func(n int) (int, error) {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
 		}
-		rows = append(rows, Row{fmt.Sprintf("%s, %d hosts, %d shapes", m.Profile, m.Hosts, m.Shapes), value})
-	}
-	return rows
+		chosen, err := set.Select(requestOf(0, row.Decisions+n, thousand).Spec, now, nil)
+		return len(chosen), err
+	})
+	return row, err
 }

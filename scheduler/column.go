@@ -35,7 +35,7 @@ type extreme struct {
 }
 
 // hostReads is what scores may depend on to be kept.
-const hostReads = ReadsAllocations | ReadsHost | ReadsAggregates
+const hostReads = ReadsAllocations | ReadsInstances | ReadsHost | ReadsAggregates
 
 func newColumn(w Weigher, hosts int) column {
 	c := column{weigher: w, rule: w.Multiplier(), hosts: hosts, hostOnly: w.Reads()&^hostReads == 0, request: Request{Spec: &RequestSpec{}}}

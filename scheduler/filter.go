@@ -13,7 +13,8 @@ type Reads uint16
 
 // What there is to read.
 const (
-	ReadsAllocations Reads = 1 << iota // what instances use of the host: RAM, disk, vCPUs, instances, I/O operations, devices
+	ReadsAllocations Reads = 1 << iota // how much instances use of the host: RAM, disk, vCPUs, their number, I/O operations, devices
+	ReadsInstances                     // which instances are on the host
 	ReadsHost                          // the rest of the host's record: service, stats, hypervisor, metrics
 	ReadsAggregates                    // the host's aggregates
 	ReadsGroup                         // the request's server group, with the hosts chosen so far, and which instance is placed

@@ -8,8 +8,8 @@ import (
 	"github.com/kilonova-cloud/kilonova/bench/chart"
 )
 
-// httpRow is one line of the table of figures over HTTP.
-type httpRow struct {
+// tableRow is one line of a table with floors and goals.
+type tableRow struct {
 	what        string
 	floor, goal float64
 	less        bool   // less is better
@@ -18,16 +18,19 @@ type httpRow struct {
 	beside      func(figures) string
 }
 
-func httpTable(out *bytes.Buffer, f figures) {
+func httpTable(out *bytes.Buffer, f figures) { writeRows(out, httpRows, f) }
+
+// writeRows writes a table.
+func writeRows(out *bytes.Buffer, rows []tableRow, f figures) {
 	out.WriteString("| what | measured | beside it | floor | goal | met |\n|---|---|---|---|---|---|\n")
-	for _, r := range httpRows {
+	for _, r := range rows {
 		v := r.value(f)
 		_, _ = fmt.Fprintf(out, "| %s | "+r.format+" | %s | "+r.format+" | "+r.format+" | %s |\n", r.what, v, r.beside(f), r.floor, r.goal, r.met(v))
 	}
 }
 
 // met says what a value is up to. A value that was not measured meets nothing.
-func (r *httpRow) met(v float64) string {
+func (r *tableRow) met(v float64) string {
 	reaches := func(mark float64) bool { return v > 0 && (v >= mark) != r.less || v == mark }
 	switch {
 	case reaches(r.goal):
@@ -69,7 +72,7 @@ func rate(what string) func(figures) string {
 	}
 }
 
-var httpRows = []httpRow{
+var httpRows = []tableRow{
 	{what: "candidates, 10 k flat hosts, limit 10, 10 connections", floor: 8e3, goal: 15e3, format: "%.0f/s", value: measured("candidates-10k-limit-10", "req/s"), beside: rate("candidates-10k-limit-10")},
 	{what: "the same, limit 100", floor: 3e3, goal: 5e3, format: "%.0f/s", value: measured("candidates-10k-limit-100", "req/s"), beside: rate("candidates-10k-limit-100")},
 	{what: "the same, limit 1000", floor: 400, goal: 700, format: "%.0f/s", value: measured("candidates-10k-limit-1000", "req/s"), beside: rate("candidates-10k-limit-1000")},
@@ -78,8 +81,8 @@ var httpRows = []httpRow{
 	{what: "candidates, limit 1, 10 k flat hosts, ratio of CPU", floor: 10e3, goal: 50e3, format: "%.0fx", value: ratio("candidates-10k-limit-1"), beside: both("candidates-10k-limit-1")},
 	{what: "PUT allocations, durable, 64 connections", floor: 4e3, goal: 7e3, format: "%.0f/s", value: measured("put-allocations", "req/s"), beside: rate("put-allocations")},
 	{what: "claim cycle (candidates limit 10, then PUT), 10 k flat hosts, 10 connections, ratio of CPU", floor: 2e3, goal: 5e3, format: "%.0fx", value: ratio("claim-cycle-10k"), beside: both("claim-cycle-10k")},
-	{what: "8 children of 8 units, 8 groups, limit 10, median", floor: 5, goal: 0.3, less: true, format: "%.3g ms", value: measured("wide-limit-10", "p50-ms"), beside: func(figures) string { return "" }},
-	{what: "resident memory, 10 k hosts, 100 k consumers with three allocations each", floor: 400, goal: 150, less: true, format: "%.0f MiB", value: measured("memory-10k-hosts-100k-consumers", "MiB"), beside: func(figures) string { return "" }},
+	{what: "8 children of 8 units, 8 groups, limit 10, median", floor: 5, goal: 0.3, less: true, format: "%.3g ms", value: measured("wide-limit-10", "p50-ms"), beside: nothing},
+	{what: "resident memory, 10 k hosts, 100 k consumers with three allocations each", floor: 400, goal: 150, less: true, format: "%.0f MiB", value: measured("memory-10k-hosts-100k-consumers", "MiB"), beside: nothing},
 }
 
 // httpPlot draws the processor time of a request, ours beside the reference.

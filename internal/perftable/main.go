@@ -1,7 +1,9 @@
-// Command perftable reads the output of go test -bench on its standard input
-// and writes a table of docs/performance.md: each figure's median beside its
-// floor, its goal and what was measured with it in the same run. The table
-// "http" and "packing" come with a plot.
+// Command perftable reads what was measured on its standard input (the output
+// of go test -bench; for the table "scheduler", the report of kilonova bench
+// scheduler) and writes a table of docs/performance.md: each figure's median
+// beside its floor, its goal and what was measured with it in the same run.
+// The tables "http", "packing" and "scheduler" come with
+// a plot.
 //
 //	go run ./internal/perftable placement docs <bench/results/placement.txt
 package main
@@ -21,7 +23,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 || tables[os.Args[1]].write == nil {
-		fmt.Fprintln(os.Stderr, "usage: perftable placement|http|packing FOLDER <BENCH.txt")
+		fmt.Fprintln(os.Stderr, "usage: perftable placement|http|packing|scheduler FOLDER <RESULTS")
 		os.Exit(2)
 	}
 	if err := update(os.Args[1], os.Args[2], os.Stdin); err != nil {
@@ -32,27 +34,30 @@ func main() {
 
 // A table stands between two marks of the page; plot is nil for none.
 type table struct {
-	begin string
-	write func(*bytes.Buffer, figures)
-	plot  func(io.Writer, figures) error
+	results string // file of bench/results
+	begin   string
+	read    func(io.Reader) (figures, error)
+	write   func(*bytes.Buffer, figures)
+	plot    func(io.Writer, figures) error
 }
 
 const end = "<!-- end of figures -->\n"
 
 var tables = map[string]table{
-	"placement": {begin: "<!-- figures: made by make perf -->\n", write: placementTable},
-	"http":      {begin: "<!-- figures: made by make perf-http -->\n", write: httpTable, plot: httpPlot},
-	"packing":   {begin: "<!-- figures: made by make packing -->\n", write: packingTable, plot: packingPlot},
+	"placement": {"placement.txt", "<!-- figures: made by make perf -->\n", readBench, placementTable, nil},
+	"http":      {"http.txt", "<!-- figures: made by make perf-http -->\n", readBench, httpTable, httpPlot},
+	"packing":   {"packing.txt", "<!-- figures: made by make packing -->\n", readBench, packingTable, packingPlot},
+	"scheduler": {"scheduler.json", "<!-- figures: made by make perf-scheduler -->\n", readScheduling, schedulingTable, schedulingPlot},
 }
 
 // update replaces what stands between the marks in performance.md of a
 // folder, and the plot beside it.
 func update(name, folder string, in io.Reader) error {
-	data, err := readBench(in)
-	if err != nil {
-		return fmt.Errorf("read benchmarks: %w", err)
-	}
 	file, t := filepath.Join(folder, "performance.md"), tables[name]
+	data, err := t.read(in)
+	if err != nil {
+		return fmt.Errorf("read results: %w", err)
+	}
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)

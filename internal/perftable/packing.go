@@ -52,7 +52,7 @@ func packingTable(out *bytes.Buffer, f figures) {
 			}
 			_, _ = fmt.Fprintf(out, " %s |", cell)
 		}
-		mark := httpRow{floor: p.floor, goal: p.goal}
+		mark := tableRow{floor: p.floor, goal: p.goal}
 		_, _ = fmt.Fprintf(out, " %.1f | %.1f | %s |\n", p.floor, p.goal, mark.met(p.allocated(f, "fgd")))
 	}
 	numaTable(out, f)

@@ -15,12 +15,12 @@ func TestPageIsMadeFromTheData(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, table := range tables {
-		in, err := os.Open("../../bench/results/" + name + ".txt")
+		in, err := os.Open("../../bench/results/" + table.results)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer in.Close()
-		data, err := readBench(in)
+		data, err := table.read(in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestPageIsMadeFromTheData(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(made, page) {
-			t.Errorf("docs/performance.md is not what bench/results/%s.txt says: run perftable", name)
+			t.Errorf("docs/performance.md is not what bench/results/%s says: run perftable", table.results)
 		}
 		if table.plot == nil {
 			continue
@@ -39,7 +39,7 @@ func TestPageIsMadeFromTheData(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kept, err := os.ReadFile("../../docs/" + name + ".svg"); err != nil || !bytes.Equal(kept, plot.Bytes()) {
-			t.Errorf("docs/%s.svg is not what bench/results/%s.txt says: %v", name, name, err)
+			t.Errorf("docs/%s.svg is not what bench/results/%s says: %v", name, table.results, err)
 		}
 	}
 }
@@ -63,9 +63,9 @@ func TestMet(t *testing.T) {
 		{true, 11, "no"},
 		{true, 0, "no"},
 	} {
-		r := httpRow{floor: 5, goal: 10}
+		r := tableRow{floor: 5, goal: 10}
 		if c.less {
-			r = httpRow{floor: 10, goal: 5, less: true}
+			r = tableRow{floor: 10, goal: 5, less: true}
 		}
 		if got := r.met(c.v); got != c.want {
 			t.Errorf("%v, less is better %v: %s, want %s", c.v, c.less, got, c.want)

@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"api/placementclient":       {"api", "placement"},
 	"bench":                     {"bench/trace", "placement", "scheduler", "scheduler/live", "scheduler/pack"},
 	"bench/chart":               {"bench"},
+	"bench/nomad":               {}, // a module of its own
 	"bench/trace":               {},
 	"cmd/kilonova":              {"*"},
 	"compute/topology":          {"internal/pyvalue", "scheduler"},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/oslocfg":          {},
 	"scheduler/pack":            {"scheduler", "scheduler/weigh"},
 	"scheduler/drain":           {},
-	"internal/perftable":        {"bench/chart"},
+	"internal/perftable":        {"bench", "bench/chart"},
 	"internal/pyvalue":          {},
 	"internal/tidy":             {},
 	"internal/twin":             {"placement"},

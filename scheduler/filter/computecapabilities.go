@@ -25,7 +25,7 @@ const (
 
 func newComputeCapabilities(*scheduler.Options) (scheduler.Filter, error) {
 	return &computeCapabilities{base: base{
-		"ComputeCapabilitiesFilter", scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
+		"ComputeCapabilitiesFilter", scheduler.ReadsAllocations | scheduler.ReadsInstances | scheduler.ReadsHost | scheduler.ReadsRequest,
 	}}, nil
 }
 

@@ -18,7 +18,7 @@ type query struct {
 
 func newQuery(*scheduler.Options) (scheduler.Filter, error) {
 	return &query{base: base{
-		"JsonFilter", scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsAggregates | scheduler.ReadsRequest,
+		"JsonFilter", scheduler.ReadsAllocations | scheduler.ReadsInstances | scheduler.ReadsHost | scheduler.ReadsAggregates | scheduler.ReadsRequest,
 	}}, nil
 }
 

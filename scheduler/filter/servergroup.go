@@ -14,7 +14,7 @@ type antiAffinity struct{ base }
 
 func newAntiAffinity(*scheduler.Options) (scheduler.Filter, error) {
 	return &antiAffinity{base{
-		"ServerGroupAntiAffinityFilter", scheduler.ReadsAllocations | scheduler.ReadsGroup | scheduler.ReadsRequest,
+		"ServerGroupAntiAffinityFilter", scheduler.ReadsInstances | scheduler.ReadsGroup | scheduler.ReadsRequest,
 	}}, nil
 }
 

@@ -14,11 +14,11 @@ type siblingHost struct {
 }
 
 func newSameHost(*scheduler.Options) (scheduler.Filter, error) {
-	return &siblingHost{base{"SameHostFilter", scheduler.ReadsAllocations | scheduler.ReadsRequest}, "same_host", true}, nil
+	return &siblingHost{base{"SameHostFilter", scheduler.ReadsInstances | scheduler.ReadsRequest}, "same_host", true}, nil
 }
 
 func newDifferentHost(*scheduler.Options) (scheduler.Filter, error) {
-	return &siblingHost{base{"DifferentHostFilter", scheduler.ReadsAllocations | scheduler.ReadsRequest}, "different_host", false}, nil
+	return &siblingHost{base{"DifferentHostFilter", scheduler.ReadsInstances | scheduler.ReadsRequest}, "different_host", false}, nil
 }
 
 // Scope leaves out requests without the hint.

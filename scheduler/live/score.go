@@ -32,28 +32,21 @@ func DefaultScale(name string) float64 {
 	}
 }
 
-// countsOnly reports whether a weigher or filter of this name looks at
-// amounts on a host and not at its instances.
-func countsOnly(name string) bool {
-	switch name {
-	case "RAMWeigher", "CPUWeigher", "DiskWeigher", "IoOpsWeigher", "NumInstancesWeigher", "PCIWeigher",
-		"HypervisorVersionWeigher", "BuildFailureWeigher", "CrossCellWeigher", "MetricsWeigher",
-		"ComputeCapabilitiesFilter", "IoOpsFilter", "NumInstancesFilter", "AggregateIoOpsFilter", "AggregateNumInstancesFilter":
-		return true
-	default:
-		return false
-	}
-}
+// What changes with every claim on a host, and what lies beyond the host.
+const (
+	moving = scheduler.ReadsAllocations | scheduler.ReadsInstances
+	beyond = scheduler.ReadsRequest | scheduler.ReadsGroup | scheduler.ReadsTime
+)
 
-// readsInstances reports whether a weigher or filter may look at the instances
-// of a host.
-func readsInstances(reads scheduler.Reads, name string) bool {
-	return (reads == 0 || reads.Has(scheduler.ReadsAllocations)) && !countsOnly(name)
+// readsInstances reports whether what reads so may look at the instances of a
+// host.
+func readsInstances(reads scheduler.Reads) bool {
+	return reads == 0 || reads.Has(scheduler.ReadsInstances)
 }
 
 // hostAlone reports whether a weigher's score depends on nothing but the host.
 func hostAlone(w scheduler.Weigher) bool {
-	return w.Reads() != 0 && w.Reads()&(scheduler.ReadsRequest|scheduler.ReadsGroup|scheduler.ReadsTime) == 0
+	return w.Reads() != 0 && w.Reads()&beyond == 0
 }
 
 // A weigher on an absolute scale.
@@ -73,7 +66,7 @@ func newWeigher(w scheduler.Weigher, scales map[string]float64) weigher {
 	if least, floored := w.Floor(); floored {
 		out.least = least
 	}
-	out.instances = readsInstances(w.Reads(), w.Name())
+	out.instances = readsInstances(w.Reads())
 	return out
 }
 

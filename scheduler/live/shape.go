@@ -61,9 +61,9 @@ func (s *Scheduler) newShape(p *plan) *shape {
 		switch {
 		case passesAlways(f, spec):
 		case late(f.Reads(), f.Name(), spec):
-			sh.late, sh.lateInstances = append(sh.late, f), sh.lateInstances || readsInstances(f.Reads(), f.Name())
-		case f.Reads().Has(scheduler.ReadsAllocations):
-			sh.moving, sh.instances = append(sh.moving, f), sh.instances || readsInstances(f.Reads(), f.Name())
+			sh.late, sh.lateInstances = append(sh.late, f), sh.lateInstances || readsInstances(f.Reads())
+		case f.Reads()&moving != 0:
+			sh.moving, sh.instances = append(sh.moving, f), sh.instances || readsInstances(f.Reads())
 		default:
 			sh.fixed = append(sh.fixed, f)
 		}

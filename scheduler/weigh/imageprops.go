@@ -24,7 +24,7 @@ func newImageProps(o *scheduler.Options) scheduler.Weigher {
 	return &imageProps{
 		hostOnly{
 			name:       "ImagePropertiesWeigher",
-			reads:      scheduler.ReadsAllocations | scheduler.ReadsRequest,
+			reads:      scheduler.ReadsInstances | scheduler.ReadsRequest,
 			multiplier: scheduler.Multiplier{Value: o.ImagePropsWeightMultiplier, Key: "image_props_weight_multiplier"},
 		},
 		setting,

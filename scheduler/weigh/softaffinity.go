@@ -14,14 +14,14 @@ type softAffinity struct {
 
 func newSoftAffinity(o *scheduler.Options) scheduler.Weigher {
 	return &softAffinity{hostOnly{
-		name: "ServerGroupSoftAffinityWeigher", reads: scheduler.ReadsAllocations | scheduler.ReadsGroup,
+		name: "ServerGroupSoftAffinityWeigher", reads: scheduler.ReadsInstances | scheduler.ReadsGroup,
 		multiplier: scheduler.Multiplier{Value: o.SoftAffinityWeightMultiplier, Key: "soft_affinity_weight_multiplier"},
 	}, scheduler.SoftAffinity, 1}
 }
 
 func newSoftAntiAffinity(o *scheduler.Options) scheduler.Weigher {
 	return &softAffinity{hostOnly{
-		name: "ServerGroupSoftAntiAffinityWeigher", reads: scheduler.ReadsAllocations | scheduler.ReadsGroup,
+		name: "ServerGroupSoftAntiAffinityWeigher", reads: scheduler.ReadsInstances | scheduler.ReadsGroup,
 		multiplier: scheduler.Multiplier{Value: o.SoftAntiAffinityWeightMultiplier, Key: "soft_anti_affinity_weight_multiplier"},
 	}, scheduler.SoftAntiAffinity, -1}
 }
