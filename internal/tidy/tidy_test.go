@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"store/internal/feed":       {"store"},
 	"store/mem":                 {"store", "store/internal/feed"},
 	"store/badger":              {"store", "store/internal/feed"},
+	"store/etcd":                {"store"},
 	"store/storetest":           {"store"},
 	"store/intent":              {"store"},
 	"placement":                 {"store", "store/intent"},

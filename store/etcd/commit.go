@@ -1,0 +1,156 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/kilonova-cloud/kilonova/store"
+)
+
+// Commit implements [store.Store]. The outcome is Unknown when the cluster
+// has not answered within the request timeout.
+func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error) {
+	s.open.RLock()
+	defer s.open.RUnlock()
+	if s.closed {
+		return store.Result{}, store.ErrClosed
+	}
+	l := limits()
+	if err := b.Validate(l); err != nil {
+		return store.Result{}, fmt.Errorf("validate: %w", err)
+	}
+	if err := expectable(b.Expect, l.KeyBytes); err != nil {
+		return store.Result{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	lease, err := s.leaseNow(ctx)
+	if err != nil {
+		return s.failed(ctx, b, err)
+	}
+	res, err := s.transaction(ctx, b, lease).Commit()
+	if err != nil {
+		return s.failed(ctx, b, err)
+	}
+	if res.Succeeded {
+		return committed(res.Header.Revision), nil
+	}
+	return s.refused(b, res)
+}
+
+// expectable checks the keys that Validate does not.
+func expectable(expect []store.Expectation, keyBytes int) error {
+	for _, x := range expect {
+		if len(x.Key.ID) > keyBytes {
+			return fmt.Errorf("expected key has %d bytes, allowed are %d: %w", len(x.Key.ID), keyBytes, store.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+func committed(revision int64) store.Result {
+	return store.Result{Outcome: store.Committed, Revision: uint64(revision)}
+}
+
+// transaction is the batch as etcd takes it. When it does not apply, it reads
+// the batch's own key and every expected one.
+func (s *Store) transaction(ctx context.Context, b store.Batch, lease clientv3.LeaseID) clientv3.Txn {
+	id := s.keys.batch(b.ID)
+	cmps := append(make([]clientv3.Cmp, 0, 1+2*len(b.Expect)), clientv3.Compare(clientv3.CreateRevision(id), "=", 0))
+	reads := append(make([]clientv3.Op, 0, 1+len(b.Expect)), clientv3.OpGet(id))
+	for _, x := range b.Expect {
+		cmps = s.keys.expect(cmps, x)
+		reads = append(reads, clientv3.OpGet(s.keys.record(x.Key)))
+	}
+	writes := make([]clientv3.Op, 0, 1+len(b.Puts)+len(b.Deletes))
+	for i := range b.Puts {
+		writes = append(writes, clientv3.OpPut(s.keys.record(b.Puts[i].Key), encode(b.Version, b.Puts[i].Value)))
+	}
+	for _, k := range b.Deletes {
+		writes = append(writes, clientv3.OpDelete(s.keys.record(k)))
+	}
+	writes = append(writes, clientv3.OpPut(id, encodeBatch(b), clientv3.WithLease(lease)))
+	return s.client.Txn(ctx).If(cmps...).Then(writes...).Else(reads...)
+}
+
+// refused tells from what a transaction read why it did not apply.
+func (s *Store) refused(b store.Batch, res *clientv3.TxnResponse) (store.Result, error) {
+	if own := res.Responses[0].GetResponseRange().Kvs; len(own) > 0 {
+		return committed(own[0].CreateRevision), nil // by an earlier try
+	}
+	out := store.Result{Outcome: store.Conflict}
+	for i, x := range b.Expect {
+		present := store.Record{Key: x.Key}
+		if kvs := res.Responses[1+i].GetResponseRange().Kvs; len(kvs) > 0 {
+			var err error
+			if present, err = decode(x.Key, kvs[0].Value); err != nil {
+				return store.Result{}, err
+			}
+		}
+		if present.Version != x.Version {
+			out.Conflicts = append(out.Conflicts, present)
+		}
+	}
+	return out, nil
+}
+
+// failed is the answer to a try that ended with err. Only an error that the
+// server gives before it applies anything says that the try is not applied.
+//
+// "No space" is not one of these: the transaction that meets the quota first
+// is applied, and reported as failed. So its key is looked up.
+// Source: etcd 3.7, server/etcdserver/apply/quota.go, quotaApplierV3.Txn.
+func (s *Store) failed(ctx context.Context, b store.Batch, err error) (store.Result, error) {
+	unknown := store.Result{Cause: fmt.Errorf("commit to etcd: %w", err)}
+	switch {
+	case ctx.Err() != nil:
+		unknown.Cause = ctx.Err()
+		return unknown, nil
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		s.dropLease()
+		return unknown, nil
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
+		errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrAuthFailed):
+		return store.Result{}, fmt.Errorf("commit to etcd: %w", portError(err))
+	case !errors.Is(err, rpctypes.ErrNoSpace):
+		return unknown, nil
+	}
+	res, lookup := s.client.Get(ctx, s.keys.batch(b.ID))
+	unknown.Cause = errors.Join(unknown.Cause, lookup)
+	switch {
+	case res == nil:
+		return unknown, nil
+	case len(res.Kvs) == 0:
+		return store.Result{}, fmt.Errorf("commit to etcd: %w", portError(err))
+	default:
+		return committed(res.Kvs[0].CreateRevision), nil
+	}
+}
+
+// leaseNow returns a lease that lives for Retention at least.
+func (s *Store) leaseNow(ctx context.Context) (clientv3.LeaseID, error) {
+	s.leaseMu.Lock()
+	defer s.leaseMu.Unlock()
+	now := time.Now()
+	if s.lease != clientv3.NoLease && now.Before(s.renew) {
+		return s.lease, nil
+	}
+	res, err := s.client.Grant(ctx, int64((Retention+2*leaseChange)/time.Second))
+	if err != nil {
+		return clientv3.NoLease, fmt.Errorf("lease for batches: %w", err)
+	}
+	s.lease, s.renew = res.ID, now.Add(leaseChange)
+	return s.lease, nil
+}
+
+// dropLease makes the next batch ask for a new lease.
+func (s *Store) dropLease() {
+	s.leaseMu.Lock()
+	defer s.leaseMu.Unlock()
+	s.lease = clientv3.NoLease
+}

@@ -1,0 +1,62 @@
+package etcd
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kilonova-cloud/kilonova/store"
+)
+
+// Retention is how long at least a batch is known by its ID after it took
+// effect: a batch whose outcome is unknown must be settled in this time.
+const Retention = 30 * time.Minute
+
+const (
+	format         = 1
+	leaseChange    = 5 * time.Minute // batches of this time share a lease
+	defaultTimeout = 5 * time.Second
+	idle           = 500 * time.Millisecond // after which Follow asks for a progress mark
+	page           = 512                    // records that Load reads at once
+	prefixBytes    = 200
+)
+
+// limits keep a transaction within what a server allows as it comes: 128
+// comparisons (two an expectation, one for the batch), as many operations,
+// and 1.5 MiB, in which an expected key stands three times.
+func limits() store.Limits {
+	return store.Limits{Records: 63, Bytes: 1 << 20, KeyBytes: 1024, InFlight: 8, Shared: true}
+}
+
+// Config says where a store is.
+type Config struct {
+	Endpoints      []string    // HOST:PORT or URLs of the members
+	Prefix         string      // of every key, without slashes at its ends; at most 200 bytes
+	TLS            *tls.Config // nil: none
+	Username       string      // empty: no authentication
+	Password       string
+	DialTimeout    time.Duration // of Open as a whole; 0 means 5 s
+	RequestTimeout time.Duration // after which an outcome is unknown; 0 means 5 s
+}
+
+// normal returns cfg with the defaults filled in.
+func (cfg Config) normal() (Config, error) {
+	if len(cfg.Endpoints) == 0 {
+		return cfg, errors.New("the endpoints of etcd are not set")
+	}
+	if p := cfg.Prefix; p == "" || len(p) > prefixBytes || strings.Trim(p, "/") != p {
+		return cfg, fmt.Errorf("prefix is %q, allowed are 1 to %d bytes without a slash at either end", p, prefixBytes)
+	}
+	if cfg.DialTimeout < 0 || cfg.RequestTimeout < 0 {
+		return cfg, fmt.Errorf("timeouts are %v and %v, allowed are 0 and more", cfg.DialTimeout, cfg.RequestTimeout)
+	}
+	if cfg.DialTimeout == 0 {
+		cfg.DialTimeout = defaultTimeout
+	}
+	if cfg.RequestTimeout == 0 {
+		cfg.RequestTimeout = defaultTimeout
+	}
+	return cfg, nil
+}

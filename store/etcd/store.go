@@ -1,0 +1,158 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/kilonova-cloud/kilonova/store"
+)
+
+// Store is a [store.Store] in an etcd cluster.
+type Store struct {
+	client  *clientv3.Client
+	keys    keys
+	timeout time.Duration
+
+	open    sync.RWMutex // read by commits under way, written by Close
+	closed  bool
+	leaseMu sync.Mutex
+	lease   clientv3.LeaseID
+	renew   time.Time // when the next lease is due
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store under a prefix, and makes it when there is none. It
+// returns [store.ErrNewerFormat] for one of a newer version, and an error that
+// names the endpoints when they do not answer or refuse the credentials.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.normal()
+	if err != nil {
+		return nil, err
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: cfg.Endpoints, TLS: cfg.TLS, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd at %q: %w", cfg.Endpoints, err)
+	}
+	s := &Store{client: client, keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout}
+	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+	defer cancel()
+	if err := s.checkFormat(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %q in etcd at %q: %w", cfg.Prefix, cfg.Endpoints, err), client.Close())
+	}
+	return s, nil
+}
+
+// checkFormat writes the format where there is none, and refuses others.
+func (s *Store) checkFormat(ctx context.Context) error {
+	key := s.keys.format()
+	res, err := s.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, strconv.Itoa(format))).
+		Else(clientv3.OpGet(key)).Commit()
+	if err != nil {
+		return fmt.Errorf("read the format: %w", portError(err))
+	}
+	if res.Succeeded {
+		return nil
+	}
+	text := string(res.Responses[0].GetResponseRange().Kvs[0].Value)
+	have, err := strconv.Atoi(text)
+	if err != nil || have < 1 {
+		return fmt.Errorf("format is %q, allowed is %d: %w", text, format, store.ErrDamaged)
+	}
+	if have > format {
+		return fmt.Errorf("format is %d, allowed is %d: %w", have, format, store.ErrNewerFormat)
+	}
+	return nil
+}
+
+// Limits implements [store.Store].
+func (s *Store) Limits() store.Limits { return limits() }
+
+// Close implements [store.Store]. Records stay.
+func (s *Store) Close() error {
+	s.open.Lock()
+	defer s.open.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if err := s.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("close the connection to etcd: %w", err)
+	}
+	return nil
+}
+
+// ended is why reading stopped with err: the store's end, ctx's, or err.
+func (s *Store) ended(ctx context.Context, err error) error {
+	switch {
+	case s.client.Ctx().Err() != nil:
+		return store.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return fmt.Errorf("read from etcd: %w", portError(err))
+	}
+}
+
+// portError gives an error of etcd its name in the port.
+func portError(err error) error {
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return fmt.Errorf("%w: %w", store.ErrCompacted, err)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps):
+		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
+	default:
+		return err
+	}
+}
+
+// Load implements [store.Store].
+func (s *Store) Load(ctx context.Context, rev *uint64) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		from, end := s.keys.records(), clientv3.GetPrefixRangeEnd(s.keys.records())
+		at := int64(0)
+		if s.client.Ctx().Err() != nil {
+			yield(store.Record{}, store.ErrClosed)
+			return
+		}
+		for {
+			res, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(page), clientv3.WithRev(at))
+			if err != nil {
+				yield(store.Record{}, s.ended(ctx, err))
+				return
+			}
+			if at == 0 {
+				at = res.Header.Revision
+				*rev = uint64(at)
+			}
+			for _, kv := range res.Kvs {
+				k, err := s.keys.parse(kv.Key)
+				var r store.Record
+				if err == nil {
+					r, err = decode(k, kv.Value)
+				}
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+			if !res.More {
+				return
+			}
+			from = string(res.Kvs[len(res.Kvs)-1].Key) + "\x00"
+		}
+	}
+}
