@@ -120,16 +120,20 @@ func (s *Store) failed(ctx context.Context, b store.Batch, err error) (store.Res
 	case !errors.Is(err, rpctypes.ErrNoSpace):
 		return unknown, nil
 	}
-	res, lookup := s.client.Get(ctx, s.keys.batch(b.ID))
-	unknown.Cause = errors.Join(unknown.Cause, lookup)
-	switch {
-	case res == nil:
-		return unknown, nil
-	case len(res.Kvs) == 0:
-		return store.Result{}, fmt.Errorf("commit to etcd: %w", portError(err))
-	default:
-		return committed(res.Kvs[0].CreateRevision), nil
+	return s.lookUp(ctx, b.ID, err)
+}
+
+// lookUp is the answer to a try that ended with cause, after which the server
+// does nothing more: whether the batch took effect is in its key.
+func (s *Store) lookUp(ctx context.Context, id store.BatchID, cause error) (store.Result, error) {
+	res, err := s.client.Get(ctx, s.keys.batch(id))
+	if res == nil {
+		return store.Result{Cause: errors.Join(cause, err)}, nil
 	}
+	if len(res.Kvs) == 0 {
+		return store.Result{}, fmt.Errorf("commit to etcd: %w", portError(cause))
+	}
+	return committed(res.Kvs[0].CreateRevision), nil
 }
 
 // leaseNow returns a lease that lives for Retention at least.
