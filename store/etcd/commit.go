@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,21 +107,16 @@ func (s *Store) refused(b store.Batch, res *clientv3.TxnResponse) (store.Result,
 // is applied, and reported as failed. So its key is looked up.
 // Source: etcd 3.7, server/etcdserver/apply/quota.go, quotaApplierV3.Txn.
 func (s *Store) failed(ctx context.Context, b store.Batch, err error) (store.Result, error) {
-	unknown := store.Result{Cause: fmt.Errorf("commit to etcd: %w", err)}
 	switch {
-	case ctx.Err() != nil:
-		unknown.Cause = ctx.Err()
-		return unknown, nil
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		s.dropLease()
-		return unknown, nil
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return s.lookUp(ctx, b.ID, err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
 		errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrAuthFailed):
 		return store.Result{}, fmt.Errorf("commit to etcd: %w", portError(err))
-	case !errors.Is(err, rpctypes.ErrNoSpace):
-		return unknown, nil
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		s.dropLease()
 	}
-	return s.lookUp(ctx, b.ID, err)
+	return store.Result{Cause: cmp.Or(ctx.Err(), fmt.Errorf("commit to etcd: %w", err))}, nil
 }
 
 // lookUp is the answer to a try that ended with cause, after which the server
