@@ -22,6 +22,8 @@ type batch struct {
 	consumers []uint64
 	pends     []uint32      // providers with a pend of this batch
 	kept      []store.Key   // classes and traits written again unchanged
+	revision  uint64        // at which the store said that it took effect; 0: it has not said so
+	orphan    bool          // planned on a world that is gone
 	full      bool          // no more fits one batch of the store
 	settled   bool          // err is known; done waits for earlier batches
 	done      chan struct{} // closed when settled
@@ -73,6 +75,22 @@ func (e *Engine) earlier(b *batch) *batch {
 		return e.flying[k-1]
 	}
 	return nil
+}
+
+// committed notes at which revision b took effect. The follow loop lands it,
+// unless that was before the snapshot that it follows from.
+func (e *Engine) committed(b *batch, revision uint64) {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	b.revision = revision
+	e.landLoaded(b)
+}
+
+// landLoaded lands b when its effect came with the snapshot; plan is held.
+func (e *Engine) landLoaded(b *batch) {
+	if b.orphan && b.revision != 0 && b.revision <= e.loaded && !b.settled {
+		e.land(b, nil)
+	}
 }
 
 // land notes how b ended and finishes it after the batches before it: what

@@ -32,8 +32,8 @@ func (c *Candidate) Clone() Candidate {
 func (e *Engine) Candidates(ctx context.Context, req CandidateRequest) iter.Seq2[*Candidate, error] {
 	return func(yield func(*Candidate, error) bool) {
 		s, _ := e.scans.Get().(*scan)
-		s.start(ctx, e, &req)
 		e.mu.RLock()
+		s.start(ctx, e, &req)
 		err := s.q.compile()
 		s.rewind()
 		e.mu.RUnlock()
@@ -71,7 +71,8 @@ type scan struct {
 	turn      []*search           // breadth first: trees with more to give
 }
 
-// start prepares a scan for a request.
+// start prepares a scan for a request; mu is held for reading. The scan keeps
+// its world when the engine loads another.
 func (s *scan) start(ctx context.Context, e *Engine, req *CandidateRequest) {
 	s.e, s.ctx, s.left, s.q.w, s.q.req = e, ctx, -1, e.world, req
 	if req.Limit > 0 {

@@ -52,7 +52,8 @@ type Engine struct {
 	open   *batch     // takes new writes; nil: none waits
 	flying []*batch   // are being committed, in the order in which they were sealed
 	work   chan struct{}
-	failed error // the store or its feed is gone for good
+	loaded uint64 // revision of the snapshot that the world began with
+	failed error  // the store or its feed is gone for good
 	ids    *rand.Rand
 
 	stop    context.CancelFunc
@@ -93,12 +94,12 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		e.limit, e.cfg.Store = l.Records, intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
 	}
 	e.inFlight = max(1, e.cfg.Store.Limits().InFlight)
-	revision, err := e.load(ctx)
-	if err != nil {
+	var err error
+	if e.world, e.loaded, err = e.load(ctx); err != nil {
 		return nil, fmt.Errorf("load placement: %w", err)
 	}
 	e.ahead = newAhead()
-	e.start(revision) //nolint:contextcheck // the engine outlives the call that opens it
+	e.start(e.loaded) //nolint:contextcheck // the engine outlives the call that opens it
 	return e, nil
 }
 

@@ -69,7 +69,7 @@ func (c *chain) count(w *world, i uint32) {
 // meanwhile are of no single moment.
 func (e *Engine) Explain(ctx context.Context, req CandidateRequest) (*Explanation, error) {
 	x := explainer{out: &Explanation{}}
-	x.q.w, x.q.req = e.world, &req
+	x.q.req = &req
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -92,6 +92,9 @@ const explainRows = 512 // providers looked at under one lock
 func (x *explainer) step(e *Engine) (more bool, err error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	if x.q.w == nil {
+		x.q.w = e.world // and no other, should the engine load one meanwhile
+	}
 	w := x.q.w
 	if x.next == 0 || x.q.epoch != w.symbolEpoch {
 		if err := x.q.compile(); err != nil {

@@ -56,6 +56,18 @@ func (f *feed) push(c Change) {
 	f.mu.Unlock()
 }
 
+// restart makes everyone load again: no change after any number that was given
+// out is known any more.
+func (f *feed) restart() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next += uint64(len(f.ring)) + 1
+	if f.wake != nil {
+		close(f.wake)
+		f.wake = nil
+	}
+}
+
 // LastChange returns the number of the newest change. Read it before taking
 // a snapshot of one's own, and follow the feed from there.
 func (e *Engine) LastChange() uint64 {
@@ -66,7 +78,8 @@ func (e *Engine) LastChange() uint64 {
 
 // Changes copies changes after number after into buf, oldest first, and
 // returns how many. None is not an error. It returns [ErrTooFarBehind] when
-// the ring no longer has them all.
+// the ring no longer has them all, and after the engine had to load its store
+// again.
 func (e *Engine) Changes(after uint64, buf []Change) (int, error) {
 	f := e.feed
 	f.mu.Lock()

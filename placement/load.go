@@ -23,32 +23,37 @@ type loader struct {
 	consumer consumerRecord // reused, but for allocs
 }
 
-// load fills the world from the store and returns the revision to follow.
-func (e *Engine) load(ctx context.Context) (revision uint64, err error) {
-	l := loader{w: e.world, fetcher: fetcher{w: e.world}}
-	l.w.bulk = true
+// load makes a world of what the store holds and returns the revision to
+// follow. The clock of versions is ahead of all that it saw.
+func (e *Engine) load(ctx context.Context) (w *world, revision uint64, err error) {
+	w = newWorld(e.cfg.Seed)
+	l := loader{w: w, fetcher: fetcher{w: w}}
+	w.bulk = true
+	stamp := uint64(0)
 	next := make([]store.Record, 0, fetchRecords)
 	for rec, err := range e.cfg.Store.Load(ctx, &revision) {
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		e.stamp = max(e.stamp, rec.Version)
+		stamp = max(stamp, rec.Version)
 		if next = append(next, rec); len(next) == fetchRecords {
 			if err := l.addAll(next); err != nil {
-				return 0, err
+				return nil, 0, err
 			}
 			next = next[:0]
 		}
 	}
 	if err := l.addAll(next); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	e.stamp = max(e.stamp, revision) // versions of what was deleted do not come back either
 	if err := l.finish(); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	l.w.fileRoom()
-	return revision, l.complete()
+	w.fileRoom()
+	e.mu.Lock()
+	e.stamp = max(e.stamp, stamp, revision) // versions of what was deleted do not come back either
+	e.mu.Unlock()
+	return w, revision, l.complete()
 }
 
 // complete demands the second record of every provider.

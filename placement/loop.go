@@ -96,6 +96,7 @@ func (e *Engine) send(ctx context.Context, b *batch, records store.Batch) {
 			e.settle(b, fmt.Errorf("commit: %w", err))
 			return
 		case res.Outcome == store.Committed:
+			e.committed(b, res.Revision)
 			return
 		case res.Outcome == store.Conflict:
 			earlier := e.earlier(b)
@@ -132,20 +133,86 @@ func (e *Engine) settle(b *batch, err error) {
 	}
 }
 
-// followLoop applies every committed batch in order.
+// followLoop applies every committed batch in order. When the feed ends it
+// follows again from there, or from a new snapshot when the history since then
+// is gone, and goes on trying until the store is closed or damaged.
 func (e *Engine) followLoop(ctx context.Context, revision uint64) {
-	for ev, err := range e.cfg.Store.Follow(ctx, revision) {
-		if err == nil {
-			err = e.applyEvent(&ev)
+	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+		from := revision
+		err := e.follow(ctx, &revision)
+		if errors.Is(err, store.ErrCompacted) {
+			e.cfg.Logger.WarnContext(ctx, "history of the store is gone, loading it again", slog.Uint64("after", revision))
+			err = e.reload(ctx, &revision)
 		}
-		if err != nil {
-			if !errors.Is(err, context.Canceled) {
-				e.cfg.Logger.ErrorContext(ctx, "engine stops: its store's feed failed", slog.Any("error", err))
-				e.fail(fmt.Errorf("%w: follow the store: %w", ErrClosed, err))
-			}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && final(err):
+			e.cfg.Logger.ErrorContext(ctx, "engine stops: its store's feed failed", slog.Any("error", err))
+			e.fail(fmt.Errorf("%w: follow the store: %w", ErrClosed, err))
+			return
+		case err != nil:
+			e.cfg.Logger.WarnContext(ctx, "feed of the store ended, following it again", slog.Uint64("after", revision), slog.Any("error", err))
+		}
+		if revision > from {
+			wait = time.Millisecond
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// final reports whether trying again is no use.
+func final(err error) bool {
+	return errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNewerFormat) || errors.Is(err, errApply)
+}
+
+// errApply: a committed batch makes no sense; the world may have half of it.
+var errApply = errors.New("a committed batch cannot be applied")
+
+// follow applies batches committed after a revision, which it advances. It
+// returns the error that ended the feed, never nil.
+func (e *Engine) follow(ctx context.Context, revision *uint64) error {
+	for ev, err := range e.cfg.Store.Follow(ctx, *revision) {
+		if err != nil {
+			return err
+		}
+		if err := e.applyEvent(&ev); err != nil {
+			return fmt.Errorf("%w: revision %d: %w", errApply, ev.Revision, err)
+		}
+		*revision = ev.Revision
+	}
+	return errors.New("the feed ended without a reason")
+}
+
+// reload begins a new world with a snapshot and sets the revision to follow.
+// Writes under way were planned on the old one: those that are in the snapshot
+// are done, and the others' commits go on until the store, asked by their ID,
+// has said how they ended.
+func (e *Engine) reload(ctx context.Context, revision *uint64) error {
+	w, loaded, err := e.load(ctx)
+	if err != nil {
+		return fmt.Errorf("load placement again: %w", err)
+	}
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	e.dropOpen()
+	e.mu.Lock()
+	e.world, e.loaded, *e.ahead = w, loaded, *newAhead()
+	e.feed.restart()
+	e.mu.Unlock()
+	*revision = loaded
+	for _, b := range e.flying {
+		b.orphan = true
+		b.use, b.locks, b.consumers, b.pends = nil, nil, nil, nil // are the old world's
+	}
+	for _, b := range slices.Clone(e.flying) {
+		e.landLoaded(b)
+	}
+	return nil
 }
 
 // applyEvent makes one committed batch visible.
@@ -157,7 +224,8 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 	defer e.plan.Unlock()
 	e.mu.Lock()
 	e.stamp = max(e.stamp, ev.Version)
-	if b := e.inAir(ev.ID); b != nil {
+	b := e.inAir(ev.ID)
+	if b != nil && !b.orphan {
 		for k, t := range b.txs {
 			if k%16 == 15 { // let readers in
 				e.mu.Unlock()
@@ -170,9 +238,13 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 		e.land(b, nil)
 		return nil
 	}
-	defer e.mu.Unlock()
 	e.dropOpen() // its plans name rows that may be another's after this
-	return e.applyForeign(ev)
+	err := e.applyForeign(ev)
+	e.mu.Unlock()
+	if b != nil && err == nil {
+		e.land(b, nil)
+	}
+	return err
 }
 
 // pause waits before a write that lost a race is planned again: longer each

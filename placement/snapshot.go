@@ -12,6 +12,7 @@ import (
 // first, when they change. Close it when done. One goroutine may use it.
 type Snapshot struct {
 	e *Engine
+	w *world // it stays when the engine loads another
 	// LastChange is the newest change of the feed that it contains.
 	LastChange uint64
 	// Classes and Traits are all that are known, standard ones first.
@@ -70,7 +71,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		return slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" })
 	}
 	s := &Snapshot{
-		e: e, LastChange: e.LastChange(), Classes: named(w.classes.names), Traits: named(w.traits.names),
+		e: e, w: w, LastChange: e.LastChange(), Classes: named(w.classes.names), Traits: named(w.traits.names),
 		providers:   rows[ProviderRecord]{end: w.providers.n, saved: map[uint32]*ProviderRecord{}},
 		consumers:   rows[ConsumerRecord]{end: w.consumers.n, saved: map[uint32]*ConsumerRecord{}},
 		attachments: w.attachments.Clone(),
@@ -89,7 +90,7 @@ type guardRow struct{ Guard }
 func (s *Snapshot) Close() {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
-	s.e.world.snaps = slices.DeleteFunc(s.e.world.snaps, func(o *Snapshot) bool { return o == s })
+	s.w.snaps = slices.DeleteFunc(s.w.snaps, func(o *Snapshot) bool { return o == s })
 }
 
 // snapRows is how many rows are read under one lock.
@@ -130,7 +131,7 @@ func readRows[T any](s *Snapshot, r *rows[T], row func(*world, uint32) *T, yield
 		for range min(snapRows, r.end-r.next) {
 			saved, known := r.saved[r.next]
 			if !known {
-				saved = row(s.e.world, r.next)
+				saved = row(s.w, r.next)
 			}
 			if saved != nil {
 				chunk = append(chunk, *saved)

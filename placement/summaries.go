@@ -31,12 +31,13 @@ const keptSummaries = 256 // of which the memory is kept
 // summaryReader reads trees into the same memory again and again.
 type summaryReader struct {
 	e    *Engine
+	w    *world // the one that the first tree was read in
 	seen bitmap // roots
 	list []ProviderSummary
 }
 
 func (r *summaryReader) release() {
-	if cap(r.list) <= keptSummaries {
+	if r.w = nil; cap(r.list) <= keptSummaries {
 		r.seen = bitmap{}
 		r.e.summaries.Put(r)
 	}
@@ -47,7 +48,10 @@ func (r *summaryReader) read(providers []UUID) []UUID {
 	r.list = r.list[:0]
 	r.e.mu.RLock()
 	defer r.e.mu.RUnlock()
-	w := r.e.world
+	if r.w == nil {
+		r.w = r.e.world
+	}
+	w := r.w
 	for k := range providers {
 		if len(r.list) >= summariesAtOnce {
 			return providers[k:]

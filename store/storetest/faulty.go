@@ -40,6 +40,11 @@ type Faults struct {
 	PUnknownNotApplied float64 // the batch itself is lost
 	PLate              float64 // Unknown now, sent after up to 8 later commits unless it was sent again before
 	PNoSpace           float64 // ErrNoSpace, never for a batch that was sent before
+
+	// Each feed meets PCompacted once, when it starts after revision 1 or
+	// later, and each of its events and marks meets PFeed.
+	PCompacted float64 // ErrCompacted
+	PFeed      float64 // the feed ends with ErrInjected instead
 }
 
 // Faulty returns a store that keeps its records in inner and misbehaves as f
@@ -92,7 +97,31 @@ func (s *faulty) Load(ctx context.Context, rev *uint64) iter.Seq2[store.Record, 
 
 // Follow implements [store.Store].
 func (s *faulty) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event, error] {
-	return s.inner.Follow(ctx, after)
+	return func(yield func(store.Event, error) bool) {
+		if after > 0 && s.hits(s.faults.PCompacted) {
+			yield(store.Event{}, fmt.Errorf("follow after revision %d: %w: %w", after, store.ErrCompacted, ErrInjected))
+			return
+		}
+		for ev, err := range s.inner.Follow(ctx, after) {
+			if err == nil && s.hits(s.faults.PFeed) {
+				ev, err = store.Event{}, ErrInjected
+			}
+			if !yield(ev, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// hits draws whether a fault of probability p strikes. Faults of commits do
+// not depend on those of feeds that have none.
+func (s *faulty) hits(p float64) bool {
+	if p == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.Float64() < p
 }
 
 // Close implements [store.Store]. Late batches are lost.
