@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # store/etcd against a real cluster of three members: etcd is built from its
 # module and runs on loopback, in a temporary folder; what it starts it ends
-# by process id. ETCD_SERVER names a server that is already built.
+# by process id. Then engines on clusters whose members die, stop or cannot be
+# reached. ETCD_SERVER names a server that is already built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -46,3 +47,6 @@ export KILONOVA_ETCD=$endpoints
 go test -tags integration -c -o "$work/tests" ./store/etcd
 "$work/tests" -test.v -test.timeout 120s -test.skip '^TestCompacted$'
 "$work/tests" -test.v -test.timeout 30s -test.run '^TestCompacted$'
+
+go test -tags integration -c -o "$work/tests" ./internal/etcdtest
+ETCD_SERVER=$server "$work/tests" -test.v -test.timeout 180s

@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"examples/quickstart":       {"*"},
 	"examples/schedulerservice": {"*"},
 	"examples/sharedstorage":    {"*"},
+	"internal/etcdtest":         {},
 	"internal/httpperf":         {},
 	"internal/metrics":          {},
 	"internal/novajudge":        {},
