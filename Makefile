@@ -9,7 +9,7 @@ BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
 .PHONY: check fmt lint test race fuzz bench perf perf-http perf-scheduler packing build run generate differential
-.PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
+.PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -98,6 +98,10 @@ soak-disk:
 soak-http:
 	$(SOAK) -run 'TestServer|TestLastUnit|TestHostile|TestStream' ./cmd/kilonova ./api/placementapi 2>&1 | tee bench/results/$@.txt
 
+## soak-etcd: engines on an etcd cluster while members, engines and networks fail
+soak-etcd: bin/etcd
+	ETCD_SERVER=$(CURDIR)/bin/etcd $(SOAK) -tags integration ./internal/etcdtest 2>&1 | grep -v '"logger":"etcd-client"' | tee bench/results/$@.txt
+
 # the source of Nova that decisions are compared with; its libraries are those of Debian's python3-nova
 NOVA ?= bin/nova
 NOVA_COMMIT := 00a030403f672b975364c855b7d25b40ef83e757
@@ -121,6 +125,9 @@ corpus-nova: $(NOVA)
 
 bin/nova:
 	git init -q $@ && git -C $@ fetch -q --depth 1 https://github.com/openstack/nova $(NOVA_COMMIT) && git -C $@ checkout -q FETCH_HEAD
+
+bin/etcd: store/etcd/testdata/server/main.go
+	cd store/etcd/testdata/server && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ../../../../$@ .
 
 bin/nomad: bench/nomad/main.go
 	cd bench/nomad && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ .

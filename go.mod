@@ -3,6 +3,7 @@ module github.com/kilonova-cloud/kilonova
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/dgraph-io/badger/v4 v4.9.6
 	github.com/google/btree v1.1.3
 	github.com/gophercloud/gophercloud/v2 v2.15.0
