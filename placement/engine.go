@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Config struct {
 	// Seed makes hash tables hard to attack and record versions' batch IDs
 	// unique; 0: drawn at random. Answers do not depend on it.
 	Seed uint64
+	// StaleAfter is how old, by Now, an engine on a store that others write to
+	// may find its world before Err and Staleness say so; 0: DefaultStaleAfter.
+	StaleAfter time.Duration
 	// Logger hears about trouble with the store; nil: nobody does.
 	Logger *slog.Logger
 }
@@ -38,6 +42,7 @@ type Engine struct {
 	limit     int // of records in one batch of the store; 0: none
 	inFlight  int // batches under way at once
 	feed      *feed
+	fresh     freshness
 	txs       sync.Pool
 	scans     sync.Pool
 	summaries sync.Pool
@@ -70,6 +75,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.FeedSize < 0 {
 		return nil, badInput("FeedSize", cfg.FeedSize, "0 or more")
 	}
+	if cfg.StaleAfter < 0 {
+		return nil, badInput("StaleAfter", cfg.StaleAfter, "0 or more")
+	}
+	cfg.StaleAfter = cmp.Or(cfg.StaleAfter, DefaultStaleAfter)
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Unix(0, 0) }
 	}
@@ -90,7 +99,11 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Store == nil {
 		return e, nil
 	}
-	if l := cfg.Store.Limits(); l.Records > 0 || l.Bytes > 0 {
+	l := cfg.Store.Limits()
+	if shared, able := cfg.Store.(store.Shared); able && l.Shared {
+		e.fresh.shared, e.fresh.kick, e.fresh.asOf = shared, make(chan struct{}, 1), cfg.Now()
+	}
+	if l.Records > 0 || l.Bytes > 0 {
 		e.limit, e.cfg.Store = l.Records, intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
 	}
 	e.inFlight = max(1, e.cfg.Store.Limits().InFlight)
@@ -99,6 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("load placement: %w", err)
 	}
 	e.ahead = newAhead()
+	e.fresh.advance(e.loaded)
 	e.start(e.loaded) //nolint:contextcheck // the engine outlives the call that opens it
 	return e, nil
 }
@@ -112,11 +126,17 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Err returns nil while the engine can accept writes, for readiness checks.
+// Err returns nil while the engine can accept writes and is not stale, for
+// readiness checks.
 func (e *Engine) Err() error {
 	e.plan.Lock()
-	defer e.plan.Unlock()
-	return e.failed
+	failed := e.failed
+	e.plan.Unlock()
+	if failed != nil {
+		return failed
+	}
+	_, stale := e.Staleness()
+	return stale
 }
 
 // write plans a change and returns when it is durable and visible.
@@ -124,8 +144,16 @@ func (e *Engine) write(ctx context.Context, plan func(*tx) error) error {
 	if e.ahead == nil {
 		return e.writeMemory(plan)
 	}
+	fresh := !e.Shared()
 	for tries := 0; ; {
 		t, b, err := e.enqueue(plan)
+		if b == nil && !fresh { // is that still so?
+			if err := e.Fresh(ctx); err != nil {
+				return err
+			}
+			fresh = true
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -249,4 +277,5 @@ func (e *Engine) fail(err error) {
 		e.open.finish(err)
 	}
 	e.open, e.flying = nil, nil
+	e.fresh.end(err)
 }

@@ -26,6 +26,10 @@ var (
 	// ErrUnknownOutcome: the deadline passed before the store answered. The
 	// write may take effect; read to find out.
 	ErrUnknownOutcome = errors.New("outcome is not known yet")
+	// ErrStale: the engine does not know what other engines have written
+	// lately, as it does not reach their store, or is behind it. It catches up
+	// by itself.
+	ErrStale = errors.New("behind the store")
 	// ErrTooFarBehind: the change feed no longer has what was asked for. Take
 	// a snapshot and follow from there.
 	ErrTooFarBehind = errors.New("too far behind the change feed")

@@ -22,6 +22,9 @@ func (e *Engine) start(revision uint64) {
 		e.stopped.Go(func() { e.commitLoop(ctx) })
 	}
 	e.stopped.Go(func() { e.followLoop(ctx, revision) })
+	if e.Shared() {
+		e.stopped.Go(func() { e.freshLoop(ctx) })
+	}
 	if intents, ok := e.cfg.Store.(*intent.Store); ok {
 		e.stopped.Go(func() { e.reapLoop(ctx, intents) })
 	}
@@ -43,6 +46,41 @@ func (e *Engine) reapLoop(ctx context.Context, intents *intent.Store) {
 			e.cfg.Logger.WarnContext(ctx, "unfinished intents remain", slog.Any("error", err))
 		case n > 0:
 			e.cfg.Logger.InfoContext(ctx, "settled intents of writers that died", slog.Int("intents", n))
+		}
+	}
+}
+
+// askTime bounds one question for the latest revision; a member of the store
+// that hangs is not asked for longer.
+const askTime = time.Second
+
+// freshLoop asks the store for its latest revision: when readers wait, one
+// question for all who came during the one before, and now and then to know
+// how old the world is.
+func (e *Engine) freshLoop(ctx context.Context) {
+	tick := time.NewTicker(max(time.Millisecond, e.cfg.StaleAfter/4))
+	defer tick.Stop()
+	for wait := time.Millisecond; ; {
+		r, at := e.fresh.begin(), e.cfg.Now()
+		ask, cancel := context.WithTimeout(ctx, askTime)
+		revision, err := e.fresh.shared.Latest(ask)
+		cancel()
+		e.fresh.answer(r, asked{at, revision}, err)
+		if err == nil {
+			wait = time.Millisecond
+			select {
+			case <-e.fresh.kick:
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			continue
+		}
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, 100*time.Millisecond)
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -152,6 +190,7 @@ func (e *Engine) followLoop(ctx context.Context, revision uint64) {
 			e.fail(fmt.Errorf("%w: follow the store: %w", ErrClosed, err))
 			return
 		case err != nil:
+			e.fresh.interrupted(err)
 			e.cfg.Logger.WarnContext(ctx, "feed of the store ended, following it again", slog.Uint64("after", revision), slog.Any("error", err))
 		}
 		if revision > from {
@@ -184,6 +223,7 @@ func (e *Engine) follow(ctx context.Context, revision *uint64) error {
 			return fmt.Errorf("%w: revision %d: %w", errApply, ev.Revision, err)
 		}
 		*revision = ev.Revision
+		e.fresh.advance(ev.Revision)
 	}
 	return errors.New("the feed ended without a reason")
 }
@@ -205,6 +245,7 @@ func (e *Engine) reload(ctx context.Context, revision *uint64) error {
 	e.feed.restart()
 	e.mu.Unlock()
 	*revision = loaded
+	e.fresh.advance(loaded)
 	for _, b := range e.flying {
 		b.orphan = true
 		b.use, b.locks, b.consumers, b.pends = nil, nil, nil, nil // are the old world's

@@ -19,8 +19,13 @@ const (
 	leaseChange    = 5 * time.Minute // batches of this time share a lease
 	defaultTimeout = 5 * time.Second
 	idle           = 500 * time.Millisecond // after which Follow asks for a progress mark
+	soon           = 2 * time.Millisecond   // after which it asks again, at first, when Latest has told of more
 	page           = 512                    // records that Load reads at once
 	prefixBytes    = 200
+	// A connection to a member that hangs is given up after the two together.
+	// Servers refuse clients that ask more often than every 5 s.
+	keepAlive        = 10 * time.Second
+	keepAliveTimeout = 3 * time.Second
 )
 
 // limits keep a transaction within what a server allows as it comes: 128

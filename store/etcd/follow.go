@@ -12,36 +12,87 @@ import (
 	"github.com/kilonova-cloud/kilonova/store"
 )
 
-// Follow implements [store.Store]. It also ends, with etcd's error, when the
-// member that it reads from has lost its leader: follow again from there.
+// Follow implements [store.Store]. It also ends, with an error that says so,
+// when the member that it reads from has lost its leader or falls silent:
+// follow again from there.
 func (s *Store) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event, error] {
 	return func(yield func(store.Event, error) bool) {
-		ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+		defer cancel(nil)
 		if s.client.Ctx().Err() != nil {
 			yield(store.Event{}, store.ErrClosed)
 			return
 		}
+		silence := time.AfterFunc(s.timeout, func() { cancel(fmt.Errorf("nothing heard for %v", s.timeout)) })
+		defer silence.Stop()
+		wanted, forget := s.listen()
+		defer forget()
 		// A server sends no progress mark to a watch that starts beyond the
 		// present revision, so this one starts at what is known already.
 		watch := s.client.Watch(ctx, string(s.keys), clientv3.WithPrefix(), clientv3.WithRev(int64(max(after, 1))))
-		quiet := time.NewTimer(idle)
+		wait := idle
+		quiet := time.NewTimer(wait)
 		defer quiet.Stop()
 		for {
 			select {
 			case res, ok := <-watch:
-				if !ok {
+				if silence.Stop(); !ok {
 					yield(store.Event{}, s.ended(ctx, context.Canceled))
 					return
 				}
 				if !s.yieldAll(ctx, res, &after, yield) {
 					return
 				}
-			case <-quiet.C: // a failure here ends the watch as well
+				silence.Reset(s.timeout)
+				if wait = idle; s.latest.Load() > after {
+					wait = soon // it is behind, or not all watches were in step
+				}
+			case <-wanted:
+				if wait = idle; s.latest.Load() > after {
+					wait = soon
+					_ = s.client.RequestProgress(ctx) // a failure ends the watch as well
+				}
+			case <-quiet.C:
+				wait = min(2*wait, idle)
 				_ = s.client.RequestProgress(ctx)
 			}
-			quiet.Reset(idle)
+			quiet.Reset(wait)
 		}
+	}
+}
+
+// Latest implements [store.Shared]: a read that a majority answers for. What
+// follows then asks for a progress mark.
+func (s *Store) Latest(ctx context.Context) (uint64, error) {
+	res, err := s.client.Get(ctx, s.keys.format(), clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, s.ended(ctx, err)
+	}
+	revision := uint64(res.Header.Revision)
+	for old := s.latest.Load(); old < revision && !s.latest.CompareAndSwap(old, revision); {
+		old = s.latest.Load()
+	}
+	s.listenMu.Lock()
+	defer s.listenMu.Unlock()
+	for l := range s.listeners {
+		select {
+		case l <- struct{}{}:
+		default: // it will look
+		}
+	}
+	return revision, nil
+}
+
+// listen returns a channel that has something when Latest has been called.
+func (s *Store) listen() (wanted <-chan struct{}, forget func()) {
+	l := make(chan struct{}, 1)
+	s.listenMu.Lock()
+	defer s.listenMu.Unlock()
+	s.listeners[l] = struct{}{}
+	return l, func() {
+		s.listenMu.Lock()
+		defer s.listenMu.Unlock()
+		delete(s.listeners, l)
 	}
 }
 

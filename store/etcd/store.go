@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -26,9 +27,16 @@ type Store struct {
 	leaseMu sync.Mutex
 	lease   clientv3.LeaseID
 	renew   time.Time // when the next lease is due
+
+	latest    atomic.Uint64 // revision that Latest has told
+	listenMu  sync.Mutex
+	listeners map[chan struct{}]struct{} // of each Follow
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Shared = (*Store)(nil)
+)
 
 // Open opens the store under a prefix, and makes it when there is none. It
 // returns [store.ErrNewerFormat] for one of a newer version, and an error that
@@ -40,11 +48,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: cfg.Endpoints, TLS: cfg.TLS, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
+		DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %q: %w", cfg.Endpoints, err)
 	}
-	s := &Store{client: client, keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout}
+	s := &Store{client: client, keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout, listeners: map[chan struct{}]struct{}{}}
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	if err := s.checkFormat(ctx); err != nil {
@@ -100,7 +109,7 @@ func (s *Store) ended(ctx context.Context, err error) error {
 	case s.client.Ctx().Err() != nil:
 		return store.ErrClosed
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return context.Cause(ctx)
 	default:
 		return fmt.Errorf("read from etcd: %w", portError(err))
 	}

@@ -36,7 +36,10 @@ type Store struct {
 	closed bool
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Shared = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New(cfg Config) *Store {
@@ -167,6 +170,16 @@ func (s *Store) slot(k store.Key) int {
 // caught up.
 func (s *Store) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event, error] {
 	return s.feed.Follow(ctx, after)
+}
+
+// Latest implements [store.Shared]. A Follow has it without being asked.
+func (s *Store) Latest(ctx context.Context) (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return 0, store.ErrClosed
+	}
+	return s.feed.Last(), ctx.Err()
 }
 
 // Close implements [store.Store].

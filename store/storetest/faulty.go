@@ -42,9 +42,10 @@ type Faults struct {
 	PNoSpace           float64 // ErrNoSpace, never for a batch that was sent before
 
 	// Each feed meets PCompacted once, when it starts after revision 1 or
-	// later, and each of its events and marks meets PFeed.
+	// later, and each of its events and marks meets PFeed,
+	// as does each question for the latest revision.
 	PCompacted float64 // ErrCompacted
-	PFeed      float64 // the feed ends with ErrInjected instead
+	PFeed      float64 // ErrInjected instead, which ends the feed
 }
 
 // Faulty returns a store that keeps its records in inner and misbehaves as f
@@ -126,6 +127,18 @@ func (s *faulty) hits(p float64) bool {
 
 // Close implements [store.Store]. Late batches are lost.
 func (s *faulty) Close() error { return s.inner.Close() }
+
+// Latest implements [store.Shared], if the store below does.
+func (s *faulty) Latest(ctx context.Context) (uint64, error) {
+	shared, able := s.inner.(store.Shared)
+	if !able {
+		return 0, errors.New("the store below is not shared")
+	}
+	if s.hits(s.faults.PFeed) {
+		return 0, ErrInjected
+	}
+	return shared.Latest(ctx)
+}
 
 // Commit implements [store.Store].
 func (s *faulty) Commit(ctx context.Context, b store.Batch) (store.Result, error) {

@@ -160,6 +160,43 @@ func (e *env) count(after, until uint64) (n int, compacted bool) {
 	return n, false
 }
 
+// testLatest asks stores that are shared how far they are: Follow gets there.
+func testLatest(e *env) {
+	shared, able := e.s.(store.Shared)
+	if !able || !e.s.Limits().Shared {
+		e.Skip("the store is not shared")
+	}
+	wake := make(chan uint64, 1000)
+	ctx, cancel := context.WithCancel(e.ctx)
+	_, now := e.load()
+	wait := background(func() {
+		for ev, err := range e.s.Follow(ctx, now) {
+			if err != nil {
+				assert.ErrorIs(e, err, context.Canceled)
+				return
+			}
+			wake <- ev.Revision
+		}
+	})
+	for n := range 20 {
+		if n%2 == 0 {
+			now = e.must(store.Batch{Version: uint64(1 + n), Puts: []store.Put{put(key("%d", n), "v")}})
+		}
+		latest, err := shared.Latest(e.ctx)
+		require.NoError(e, err)
+		require.GreaterOrEqual(e, latest, now)
+		now = max(now, latest)
+		for seen := uint64(0); n%2 == 0 && seen < latest; {
+			seen = <-wake
+		}
+	}
+	cancel()
+	wait()
+	require.NoError(e, e.s.Close())
+	_, err := shared.Latest(e.ctx)
+	require.ErrorIs(e, err, store.ErrClosed)
+}
+
 // testLoadThenFollow loads in the middle of many writes and follows from
 // there: the result must be what a load at the end gives.
 func testLoadThenFollow(e *env) {

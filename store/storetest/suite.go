@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"FollowEndsWithContext", testFollowEndsWithContext},
 		{"FollowEndsWithStore", testFollowEndsWithStore},
 		{"FollowCompacted", testFollowCompacted},
+		{"LatestIsReached", testLatest},
 		{"LoadThenFollow", testLoadThenFollow},
 		{"ConcurrentCounters", testConcurrentCounters},
 		{"ConcurrentResends", testConcurrentResends},
