@@ -43,6 +43,10 @@ var mayImport = map[string][]string{
 	"bench/chart":               {"bench"},
 	"bench/nomad":               {}, // a module of its own
 	"bench/trace":               {},
+	"cells/bus":                 {},
+	"cells/bus/bustest":         {"cells/bus"},
+	"cells/bus/internal/work":   {"cells/bus"},
+	"cells/bus/local":           {"cells/bus", "cells/bus/internal/work"},
 	"cmd/kilonova":              {"*"},
 	"compute/topology":          {"internal/pyvalue", "scheduler"},
 	"examples/customfilter":     {"*"},
