@@ -13,7 +13,7 @@ import (
 // TestLastUnits has four engines and sixteen writers fight for the last units
 // of the same hosts.
 func TestLastUnits(t *testing.T) {
-	f := newFleet(t, start(t))
+	f := newFleet(t, start(t), engines)
 	ctx, cancel := context.WithTimeout(t.Context(), lasting(3*time.Second, 30*time.Second))
 	defer cancel()
 	f.load(ctx, seed(t))
@@ -33,7 +33,7 @@ func seed(t *testing.T) uint64 {
 // TestLeaderDies kills the leader, or stops it for a while, again and again.
 func TestLeaderDies(t *testing.T) {
 	c := start(t)
-	f := newFleet(t, c)
+	f := newFleet(t, c, engines)
 	ctx, cancel := context.WithTimeout(t.Context(), lasting(20*time.Second, 2*time.Minute))
 	defer cancel()
 	ended := make(chan struct{})

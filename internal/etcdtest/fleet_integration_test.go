@@ -52,6 +52,7 @@ type fleet struct {
 
 	mu       sync.Mutex
 	acked    []time.Time // when each engine last acknowledged a write
+	acks     [][]time.Time
 	gaps     []time.Duration
 	latest   time.Time
 	gap      time.Duration // the longest time without an acknowledgement by anybody
@@ -63,10 +64,10 @@ type fleet struct {
 	surprise []error
 }
 
-func newFleet(t *testing.T, c *etcdtest.Cluster) *fleet {
+func newFleet(t *testing.T, c *etcdtest.Cluster, count int) *fleet {
 	t.Helper()
-	f := &fleet{c: c, began: time.Now(), cfg: etcd.Config{Endpoints: c.Endpoints(), Prefix: "kilonova"}}
-	for range engines {
+	f := &fleet{c: c, began: time.Now(), latest: time.Now(), cfg: etcd.Config{Endpoints: c.Endpoints(), Prefix: prefix}}
+	for range count {
 		link, err := etcdtest.NewLink(t.Context(), c.Endpoints())
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, link.Close()) })
@@ -74,7 +75,10 @@ func newFleet(t *testing.T, c *etcdtest.Cluster) *fleet {
 		cfg.Endpoints = link.Endpoints()
 		f.links, f.engines = append(f.links, link), append(f.engines, engineOn(t, cfg))
 	}
-	f.acked, f.gaps = make([]time.Time, engines), make([]time.Duration, engines)
+	f.acked, f.acks, f.gaps = make([]time.Time, engines), make([][]time.Time, engines), make([]time.Duration, engines)
+	for k := range f.acked {
+		f.acked[k] = f.began
+	}
 	for h := range hosts {
 		inv := placement.NewInventory(int64(min(roomOf(h), 1<<20)))
 		_, err := f.engines[0].CreateProvider(t.Context(), placement.Provider{UUID: id('h', h), Name: fmt.Sprint("host-", h)})
@@ -156,20 +160,29 @@ func (f *fleet) surprised(err error) {
 func (f *fleet) write(ctx context.Context, w int, rng *rand.Rand) {
 	e := f.engines[w%engines]
 	c := rng.IntN(consumers)
-	from := placeOf(e, c)
-	to := place{from.generation + 1, 1 + rng.IntN(hosts-1), 1 + rng.IntN(4)}
-	if rng.IntN(3) == 0 {
-		to.host = yard
-	}
+	from, to := step(e, rng, c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline) // the last ones are answered too
 	defer cancel()
 	call := time.Now()
-	err := e.SetAllocations(ctx, placement.AllocationWrite{Consumers: []placement.ConsumerAllocations{{
+	err := put(ctx, e, c, from, to)
+	f.enter(w, call, time.Now(), move{c, from, to, errors.Is(err, placement.ErrUnknownOutcome)}, err)
+}
+
+// step chooses where consumer c goes from where the engine has it.
+func step(e *placement.Engine, rng *rand.Rand, c int) (from, to place) {
+	from = placeOf(e, c)
+	to = place{from.generation + 1, 1 + rng.IntN(hosts-1), 1 + rng.IntN(4)}
+	if rng.IntN(3) == 0 {
+		to.host = yard
+	}
+	return from, to
+}
+
+func put(ctx context.Context, e *placement.Engine, c int, from, to place) error {
+	return e.SetAllocations(ctx, placement.AllocationWrite{Consumers: []placement.ConsumerAllocations{{
 		Consumer: id('c', c), Project: "p", User: "u", Generation: generationOf(from),
 		Allocations: []placement.Allocation{{Provider: id('h', to.host), Class: "VCPU", Amount: int64(to.amount)}},
 	}}})
-	answer := time.Now()
-	f.enter(w, call, answer, move{c, from, to, errors.Is(err, placement.ErrUnknownOutcome)}, err)
 }
 
 // enter notes how a write ended.
@@ -185,7 +198,7 @@ func (f *fleet) enter(w int, call, answer time.Time, m move, err error) {
 		k := w % engines
 		f.gaps[k] = max(f.gaps[k], answer.Sub(f.acked[k]))
 		f.gap = max(f.gap, answer.Sub(f.latest))
-		f.acked[k], f.latest = answer, answer
+		f.acked[k], f.latest, f.acks[k] = answer, answer, append(f.acks[k], answer)
 		f.slowest = max(f.slowest, answer.Sub(call))
 	case m.unknown:
 		f.unknown++
@@ -226,7 +239,7 @@ func (f *fleet) judge(t *testing.T) {
 	all := append([]*placement.Engine{engineOn(t, f.cfg)}, f.engines...)
 	for k, e := range all {
 		call := time.Now()
-		f.readAll(t, writers+k, e, call)
+		f.readAll(t, -1-k, e, call)
 		found, err := e.Verify(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, found)
