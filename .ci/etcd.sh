@@ -2,7 +2,8 @@
 # store/etcd against a real cluster of three members: etcd is built from its
 # module and runs on loopback, in a temporary folder; what it starts it ends
 # by process id. Then engines on clusters whose members die, stop or cannot be
-# reached. ETCD_SERVER names a server that is already built.
+# reached. ETCD_SERVER names a server that is already built. Arguments are a
+# command to run, with KILONOVA_ETCD set, instead of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -43,10 +44,16 @@ for i in 0 1 2; do
   done
 done
 
-export KILONOVA_ETCD=$endpoints
+export KILONOVA_ETCD=$endpoints ETCD_SERVER=$server
+if [ $# != 0 ]; then
+  "$@"
+  exit
+fi
 go test -tags integration -c -o "$work/tests" ./store/etcd
 "$work/tests" -test.v -test.timeout 120s -test.skip '^TestCompacted$'
 "$work/tests" -test.v -test.timeout 30s -test.run '^TestCompacted$'
 
 go test -tags integration -c -o "$work/tests" ./internal/etcdtest
-ETCD_SERVER=$server "$work/tests" -test.v -test.timeout 180s
+"$work/tests" -test.v -test.timeout 180s
+
+go test -tags integration -timeout 180s -run '^TestEtcd' -v ./cmd/kilonova

@@ -131,16 +131,17 @@ func (s *steps) remove() {
 
 type importFlags struct {
 	remoteFlags
-	from, file, stateDir, format string
-	passes                       int
-	update                       bool
+	databaseFlags
+	from, file, format string
+	passes             int
+	update             bool
 }
 
 func newImport() *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
-		Use:   "import (--from URL | --file FILE) --state-dir DIR",
-		Short: "Copy a running Placement, or an export, into a state directory",
+		Use:   "import (--from URL | --file FILE) (--state-dir DIR | --connection URL)",
+		Short: "Copy a running Placement, or an export, into a placement database",
 		Long: `Copies resource providers, inventories, traits, aggregates, classes, and consumers
 with their allocations, projects, users and types, with the generations and the
 times of change that the source tells, and compares both sides. Exits 1 when they
@@ -148,8 +149,8 @@ differ.
 
 The source may be in use: passes are repeated until one finds nothing new. Run it
 again with --update once the source is quiet, and only what changed is written.
-A directory whose import was cut off, or left differences, is not served; the same
-command goes on.`,
+A database whose import was cut off, or left differences, is not served; the same
+command goes on. Nobody else may write to it meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(f.format); err != nil {
@@ -158,33 +159,36 @@ command goes on.`,
 			if f.passes < 1 {
 				return fmt.Errorf("--passes is %d, allowed is: 1 or more", f.passes)
 			}
-			return failed(f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			db, err := f.database()
+			if err != nil {
+				return err
+			}
+			return failed(f.run(cmd.Context(), db, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "", "URL of the Placement to copy, such as http://controller:8778")
 	flags.StringVar(&f.file, "file", "", "file of manage placement export")
-	flags.StringVar(&f.stateDir, "state-dir", "", "state directory, which gets the folder placement")
 	flags.IntVar(&f.passes, "passes", 5, "passes over a source that changes, before the comparison")
-	flags.BoolVar(&f.update, "update", false, "make a directory that holds something equal to the source")
-	f.add(cmd)
+	flags.BoolVar(&f.update, "update", false, "make a database that holds something equal to the source")
+	f.remoteFlags.add(cmd)
+	f.databaseFlags.add(cmd)
 	addFormat(cmd, &f.format)
-	_ = cmd.MarkFlagRequired("state-dir") // fails only for a flag that does not exist
 	cmd.MarkFlagsOneRequired("from", "file")
 	cmd.MarkFlagsMutuallyExclusive("from", "file")
 	return cmd
 }
 
-func (f *importFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	engine, closeAll, err := openAny(ctx, f.stateDir, slog.New(slog.NewTextHandler(stderr, nil)))
+func (f *importFlags) run(ctx context.Context, db database, stdout, stderr io.Writer) (err error) {
+	engine, closeAll, err := db.openAny(ctx, placement.Config{Logger: slog.New(slog.NewTextHandler(stderr, nil))})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	if held := moving.OfEngine(engine); len(held.Providers)+len(held.Consumers) > 0 && !f.update && !moving.Unfinished(engine) {
-		return fmt.Errorf("--state-dir %q holds %d resource providers; --update makes it equal to the source, whatever it holds", f.stateDir, len(held.Providers))
+		return fmt.Errorf("%s holds %d resource providers; --update makes it equal to the source, whatever it holds", db, len(held.Providers))
 	}
-	doc := moved{From: f.from + f.file, To: f.stateDir}
+	doc := moved{From: f.from + f.file, To: db.String()}
 	if err := moving.Begin(ctx, engine, doc.From); err != nil {
 		return err
 	}
@@ -270,46 +274,43 @@ func (f *importFlags) fromServer(ctx context.Context, engine *placement.Engine, 
 
 type exportFlags struct {
 	remoteFlags
-	to, output, stateDir, format string
+	databaseFlags
+	to, output, format string
 }
 
 func newExport() *cobra.Command {
 	f := &exportFlags{}
 	cmd := &cobra.Command{
-		Use:   "export --state-dir DIR (--output FILE | --to URL)",
-		Short: "Write a state directory that no process has open to a file, or to a running Placement",
-		Long: `Writes all that DIR/placement holds to a file of JSON lines, or into a running
-Placement. An OpenStack Placement cannot be told generations and times: what was not
+		Use:   "export (--state-dir DIR | --connection URL) (--output FILE | --to URL)",
+		Short: "Write a placement database to a file, or to a running Placement",
+		Long: `Writes all that a placement database holds to a file of JSON lines, or into a running
+Placement. No other process may have DIR/placement open; one in etcd may be in use. An OpenStack Placement cannot be told generations and times: what was not
 restored is listed, and both sides are compared in all else. Exits 1 when they differ.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(f.format); err != nil {
 				return err
 			}
-			return failed(f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			db, err := f.database()
+			if err != nil {
+				return err
+			}
+			return failed(f.run(cmd.Context(), db, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.to, "to", "", "URL of the Placement to fill")
 	flags.StringVar(&f.output, "output", "", "file to write; - is standard output")
-	flags.StringVar(&f.stateDir, "state-dir", "", "state directory, which holds the folder placement")
-	f.add(cmd)
+	f.remoteFlags.add(cmd)
+	f.databaseFlags.add(cmd)
 	addFormat(cmd, &f.format)
-	_ = cmd.MarkFlagRequired("state-dir") // fails only for a flag that does not exist
 	cmd.MarkFlagsOneRequired("to", "output")
 	cmd.MarkFlagsMutuallyExclusive("to", "output")
 	return cmd
 }
 
-func (f *exportFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	there, err := hasPlacement(f.stateDir)
-	if err != nil {
-		return fmt.Errorf("look into --state-dir %q: %w", f.stateDir, err)
-	}
-	if !there {
-		return fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", f.stateDir)
-	}
-	engine, closeAll, err := openPlacement(ctx, f.stateDir, slog.New(slog.NewTextHandler(stderr, nil)))
+func (f *exportFlags) run(ctx context.Context, db database, stdout, stderr io.Writer) (err error) {
+	engine, closeAll, err := db.openExisting(ctx, placement.Config{Logger: slog.New(slog.NewTextHandler(stderr, nil))})
 	if err != nil {
 		return err
 	}
@@ -318,7 +319,7 @@ func (f *exportFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	if f.output == "-" {
 		return moving.WriteFile(stdout, w, time.Now())
 	}
-	doc := moved{From: f.stateDir, To: f.output + f.to}
+	doc := moved{From: db.String(), To: f.output + f.to}
 	doc.count(w)
 	if f.output != "" {
 		if err := replaceFile(f.output, func(out io.Writer) error { return moving.WriteFile(out, w, time.Now()) }); err != nil {

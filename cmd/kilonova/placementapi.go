@@ -11,9 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,10 +43,16 @@ type placementFlags struct {
 func newPlacementAPI() *cobra.Command {
 	var f placementFlags
 	cmd := &cobra.Command{
-		Use:   "placement-api --state-dir DIR",
+		Use:   "placement-api (--state-dir DIR | --connection URL)",
 		Short: "Serve the OpenStack Placement API",
 		Long: `Serves the OpenStack Placement API, microversions 1.0 to 1.39, from the database
-in DIR/placement, which it makes when there is none. One process at a time.
+in DIR/placement, which it makes when there is none, for one process at a time; or
+from etcd, for as many processes as are wanted:
+
+  --connection etcd://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PREFIX[?NAME=VALUE&...]
+
+with the names cafile, certfile, keyfile, tls, insecure, dial_timeout and
+request_timeout. A password is better kept in [placement_database] connection.
 
 Options come from flags, then from the configuration files, in the form of
 placement.conf, later files first. SIGTERM ends it once the requests under way
@@ -67,7 +71,7 @@ are answered. The admin address has /healthz, /readyz and /metrics.`,
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8778", "address of the API")
 	flags.StringVar(&f.adminListen, "admin-listen", "", "address of /healthz, /readyz and /metrics (default: none)")
 	flags.StringVar(&f.stateDir, "state-dir", "", "state directory, which holds the folder placement")
-	flags.StringVar(&f.connection, "connection", "", "database: badger:///DIR or memory:// (overrides --state-dir)")
+	flags.StringVar(&f.connection, "connection", "", "database: badger:///DIR, etcd://HOST:PORT,HOST:PORT/PREFIX or memory:// (overrides --state-dir)")
 	flags.StringVar(&f.authStrategy, "auth-strategy", "", "keystone or noauth2, which believes every token (default: keystone)")
 	flags.StringArrayVar(&f.configFiles, "config-file", nil, "configuration file; may be repeated")
 	flags.StringVar(&f.pathPrefix, "path-prefix", "", "of every path, links included, such as /placement")
@@ -80,11 +84,10 @@ are answered. The admin address has /healthz, /readyz and /metrics.`,
 
 // placementSettings is what placement-api runs with.
 type placementSettings struct {
-	flags  *placementFlags
-	api    placementapi.Config
-	memory bool
-	dir    string // of the state, unless memory
-	tls    *tls.Config
+	flags *placementFlags
+	api   placementapi.Config
+	db    database
+	tls   *tls.Config
 }
 
 // loopback refuses addresses that others can reach.
@@ -101,7 +104,7 @@ func loopback(address string) error {
 
 // serve opens the database and serves until ctx ends.
 func (set *placementSettings) serve(ctx context.Context, logger *slog.Logger, stderr io.Writer) (err error) {
-	engine, closeAll, err := set.open(ctx, logger)
+	engine, closeAll, err := set.db.open(ctx, placement.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -149,21 +152,6 @@ func (set *placementSettings) accessLog(w io.Writer) (finish func()) {
 		stop()
 		done.Wait()
 	}
-}
-
-// open opens the engine on its store.
-func (set *placementSettings) open(ctx context.Context, logger *slog.Logger) (*placement.Engine, func() error, error) {
-	if set.memory {
-		e, err := placement.Open(ctx, placement.Config{Now: time.Now, Logger: logger})
-		if err != nil {
-			return nil, nil, err
-		}
-		return e, e.Close, nil
-	}
-	if err := os.MkdirAll(set.dir, 0o750); err != nil {
-		return nil, nil, fmt.Errorf("make the state directory: %w", err)
-	}
-	return openPlacement(ctx, set.dir, logger)
 }
 
 // adminHandler answers health checks and metrics. It is ready until ctx ends
@@ -233,18 +221,4 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
 	return &have.cert, nil
-}
-
-// database reads a connection: badger:///DIR or memory://.
-func (set *placementSettings) database(connection, where string) error {
-	dir, isBadger := strings.CutPrefix(connection, "badger://")
-	switch {
-	case connection == "memory://":
-		set.memory = true
-	case isBadger && filepath.IsAbs(dir):
-		set.dir = dir
-	default:
-		return fmt.Errorf("%s is %q, allowed are: badger:///DIR, memory://", where, connection)
-	}
-	return nil
 }

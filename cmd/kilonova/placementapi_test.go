@@ -90,7 +90,7 @@ func TestPlacementAPI(t *testing.T) {
 	if code, body := ask(t, http.MethodPut, "http://"+addr+"/placement/resource_classes/CUSTOM_A", ""); code != http.StatusCreated {
 		t.Errorf("create a class: %d %s", code, body)
 	}
-	if code, _, stderr := call(t, "placement-api", "--auth-strategy", "noauth2", "--listen", "127.0.0.1:0", "--state-dir", state); code != 1 || !strings.Contains(stderr, "in use by another process") {
+	if code, _, stderr := call(t, "placement-api", "--auth-strategy", "noauth2", "--listen", "127.0.0.1:0", "--state-dir", state); code != 1 || !strings.Contains(stderr, "with a shared store (etcd://) several processes can share: store is in use by another process") {
 		t.Errorf("second start: exit %d, %s", code, stderr)
 	}
 	if code, log := stop(); code != 0 || !strings.Contains(log, `"status":201`) || !strings.Contains(log, `"request_id":"req-`) {
@@ -154,8 +154,12 @@ func TestPlacementUsage(t *testing.T) {
 		{"--config-file " + conf("[keystone_authtoken]\nauth_url = http://x\nusername = u\n"), 2, "--state-dir or --connection is needed"},
 		{"--auth-strategy none", 2, `--auth-strategy is "none", allowed are: noauth2, keystone`},
 		{"--auth-strategy noauth2", 2, "--state-dir or --connection is needed"},
-		{"--auth-strategy noauth2 --connection mysql://x", 2, `--connection is "mysql://x", allowed are: badger:///DIR, memory://`},
+		{"--auth-strategy noauth2 --connection mysql://x", 2, `--connection is "mysql://x", allowed are: badger:///DIR, etcd://HOST:PORT,HOST:PORT/PREFIX, memory://`},
 		{"--auth-strategy noauth2 --connection badger://relative", 2, "allowed are"},
+		{"--auth-strategy noauth2 --connection mysql://u:secret@h/db", 2, `--connection is "mysql://u:***@h/db"`},
+		{"--auth-strategy noauth2 --connection etcd://h:2379/", 2, `--connection: prefix is ""`},
+		{"--auth-strategy noauth2 --connection etcd://127.0.0.1:1/p?cafile=/no/such", 1, `connect to etcd at ["127.0.0.1:1"]: read cafile: open /no/such`},
+		{"--auth-strategy noauth2 --connection etcd://127.0.0.1:1/p?dial_timeout=50ms", 1, `open "p" in etcd at ["127.0.0.1:1"]: read the format`},
 		{"--auth-strategy noauth2 --connection memory:// --listen 0.0.0.0:0", 2, "--insecure-listen lifts that"},
 		{"--auth-strategy noauth2 --connection memory:// --listen nowhere", 2, `--listen is "nowhere", allowed is: HOST:PORT`},
 		{"--auth-strategy noauth2 --connection memory:// --listen 127.0.0.1:99999", 1, "listen"},

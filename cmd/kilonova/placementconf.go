@@ -30,7 +30,7 @@ func (f *placementFlags) settings(changed func(string) bool, logger *slog.Logger
 	if err != nil {
 		return nil, failed(err)
 	}
-	set := &placementSettings{flags: f, dir: f.stateDir}
+	set := &placementSettings{flags: f}
 	auth := cfg.Choice("api", "auth_strategy", "keystone", "keystone", "noauth2")
 	if f.authStrategy != "" {
 		auth = f.authStrategy
@@ -59,18 +59,19 @@ func (f *placementFlags) settings(changed func(string) bool, logger *slog.Logger
 }
 
 // where finds the database.
-func (set *placementSettings) where(connection string, changed func(string) bool) error {
+func (set *placementSettings) where(connection string, changed func(string) bool) (err error) {
 	f := set.flags
 	switch {
 	case f.connection != "":
-		return set.database(f.connection, "--connection")
+		set.db, err = parseDatabase(f.connection, "--connection")
 	case changed("state-dir"):
-		set.dir = f.stateDir
-		return nil
+		set.db = database{dir: f.stateDir}
 	case connection != "":
-		return set.database(connection, "[placement_database] connection")
+		set.db, err = parseDatabase(connection, "[placement_database] connection")
+	default:
+		err = errors.New("--state-dir or --connection is needed")
 	}
-	return errors.New("--state-dir or --connection is needed")
+	return err
 }
 
 func (set *placementSettings) auth(strategy string, cfg *oslocfg.Config) error {

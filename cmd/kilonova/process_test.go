@@ -45,8 +45,14 @@ type process struct {
 // startProcess returns once the server listens.
 func startProcess(t *testing.T, state string) *process {
 	t.Helper()
+	return startConnected(t, "badger://"+state)
+}
+
+// startConnected starts a server on a database.
+func startConnected(t *testing.T, connection string) *process {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "placement-api", "--auth-strategy", "noauth2",
-		"--listen", "127.0.0.1:0", "--access-log=false", "--state-dir", state)
+		"--listen", "127.0.0.1:0", "--access-log=false", "--connection", connection)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

@@ -8,38 +8,151 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/kilonova-cloud/kilonova/api/moving"
 	"github.com/kilonova-cloud/kilonova/placement"
+	"github.com/kilonova-cloud/kilonova/store"
 	"github.com/kilonova-cloud/kilonova/store/badger"
+	"github.com/kilonova-cloud/kilonova/store/etcd"
 )
+
+// database says where a placement database is: in memory, in the folder
+// placement of a state directory, or in etcd.
+type database struct {
+	memory bool
+	dir    string
+	etcd   *etcd.Config
+}
+
+// parseDatabase reads a connection, which field names in errors.
+func parseDatabase(connection, field string) (database, error) {
+	dir, isBadger := strings.CutPrefix(connection, "badger://")
+	switch {
+	case connection == "memory://":
+		return database{memory: true}, nil
+	case isBadger && filepath.IsAbs(dir):
+		return database{dir: dir}, nil
+	case strings.HasPrefix(connection, etcd.Scheme):
+		cfg, err := etcd.ParseURL(connection)
+		if err != nil {
+			return database{}, fmt.Errorf("%s: %w", field, err)
+		}
+		return database{etcd: &cfg}, nil
+	}
+	return database{}, fmt.Errorf("%s is %q, allowed are: badger:///DIR, etcd://HOST:PORT,HOST:PORT/PREFIX, memory://", field, etcd.HideSecret(connection))
+}
+
+// String names the database without a password.
+func (db database) String() string {
+	switch {
+	case db.memory:
+		return "memory://"
+	case db.etcd != nil:
+		return db.etcd.String()
+	}
+	return db.dir
+}
+
+// databaseFlags name a database that lasts.
+type databaseFlags struct{ stateDir, connection string }
+
+func (f *databaseFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "state directory, which has the database in its folder placement")
+	cmd.Flags().StringVar(&f.connection, "connection", "", "database: badger:///DIR, as --state-dir DIR, or etcd://HOST:PORT,HOST:PORT/PREFIX")
+	cmd.MarkFlagsOneRequired("state-dir", "connection")
+	cmd.MarkFlagsMutuallyExclusive("state-dir", "connection")
+}
+
+func (f *databaseFlags) database() (database, error) {
+	if f.connection == "" {
+		return database{dir: f.stateDir}, nil
+	}
+	return lasting(f.connection, "--connection")
+}
+
+// lasting reads a connection to a database that lasts.
+func lasting(connection, field string) (database, error) {
+	db, err := parseDatabase(connection, field)
+	if err == nil && db.memory {
+		return db, fmt.Errorf("%s is %q, allowed are: badger:///DIR, etcd://HOST:PORT,HOST:PORT/PREFIX", field, connection)
+	}
+	return db, err
+}
 
 // placementDir is the folder of the placement database in a state directory.
 func placementDir(stateDir string) string { return filepath.Join(stateDir, "placement") }
 
-// openPlacement opens the placement database of a state directory, and makes
-// it when there is none. It refuses one that an import has not finished. The
-// function that it returns closes everything.
-func openPlacement(ctx context.Context, stateDir string, logger *slog.Logger) (*placement.Engine, func() error, error) {
-	e, closeAll, err := openAny(ctx, stateDir, logger)
+// openStore opens what keeps the records, nil for memory, and makes it when
+// there is none.
+func (db database) openStore(ctx context.Context, logger *slog.Logger) (store.Store, error) {
+	switch {
+	case db.memory:
+		return nil, nil
+	case db.etcd != nil:
+		s, err := etcd.Open(ctx, *db.etcd)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	if err := os.MkdirAll(db.dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	s, err := badger.Open(badger.Config{Dir: placementDir(db.dir), Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", placementDir(db.dir), err)
+	}
+	return s, nil
+}
+
+// open opens the database, and makes it when there is none. It refuses one
+// that an import has not finished. The function that it returns closes
+// everything. The store and the clock of cfg are set here.
+func (db database) open(ctx context.Context, cfg placement.Config) (*placement.Engine, func() error, error) {
+	e, closeAll, err := db.openAny(ctx, cfg)
 	if err == nil && moving.Unfinished(e) {
-		return nil, nil, errors.Join(fmt.Errorf("%s holds a part of a Placement: %w; run the import again", placementDir(stateDir), moving.ErrUnfinished), closeAll())
+		return nil, nil, errors.Join(fmt.Errorf("%s holds a part of a Placement: %w; run the import again", db, moving.ErrUnfinished), closeAll())
 	}
 	return e, closeAll, err
 }
 
-// openAny is openPlacement for an import.
-func openAny(ctx context.Context, stateDir string, logger *slog.Logger) (*placement.Engine, func() error, error) {
-	s, err := badger.Open(badger.Config{Dir: placementDir(stateDir), Logger: logger})
+// openAny is open for an import.
+func (db database) openAny(ctx context.Context, cfg placement.Config) (*placement.Engine, func() error, error) {
+	s, err := db.openStore(ctx, cfg.Logger)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open %s: %w", placementDir(stateDir), err)
+		return nil, nil, err
 	}
-	e, err := placement.Open(ctx, placement.Config{Store: s, Now: time.Now, Logger: logger})
+	closeStore := func() error { return nil }
+	if s != nil {
+		cfg.Store, closeStore = s, s.Close
+	}
+	cfg.Now = time.Now
+	e, err := placement.Open(ctx, cfg)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("load %s: %w", placementDir(stateDir), err), s.Close())
+		return nil, nil, errors.Join(fmt.Errorf("load %s: %w", db, err), closeStore())
 	}
-	return e, func() error { return errors.Join(e.Close(), s.Close()) }, nil
+	return e, func() error { return errors.Join(e.Close(), closeStore()) }, nil
+}
+
+// openExisting is open for who does not want a new database.
+func (db database) openExisting(ctx context.Context, cfg placement.Config) (*placement.Engine, func() error, error) {
+	if db.etcd != nil {
+		there := *db.etcd
+		there.Existing = true
+		return database{etcd: &there}.open(ctx, cfg)
+	}
+	there, err := hasPlacement(db.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look into --state-dir %q: %w", db.dir, err)
+	}
+	if !there {
+		return nil, nil, fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", db.dir)
+	}
+	return db.open(ctx, cfg)
 }
 
 // hasPlacement reports whether a state directory has a placement database.

@@ -155,7 +155,7 @@ func (f *traceFlags) open(ctx context.Context) (*placement.Engine, func() error,
 		if err != nil {
 			return nil, nil, fmt.Errorf("make a temporary directory: %w", err)
 		}
-		e, closeAll, err := openPlacement(ctx, dir, nil)
+		e, closeAll, err := database{dir: dir}.open(ctx, placement.Config{})
 		if err != nil {
 			return nil, nil, errors.Join(err, os.RemoveAll(dir))
 		}
@@ -165,7 +165,7 @@ func (f *traceFlags) open(ctx context.Context) (*placement.Engine, func() error,
 	if there, err := hasPlacement(state); err != nil || there {
 		return nil, nil, errors.Join(err, fmt.Errorf("--out is %q, allowed is: a directory without an earlier state in its folder state", f.out))
 	}
-	return openPlacement(ctx, state, nil)
+	return database{dir: state}.open(ctx, placement.Config{})
 }
 
 func (f *traceFlags) replayGPU(ctx context.Context, e *placement.Engine, policy bench.Policy, progress func(int, int)) (*bench.GPUReport, error) {

@@ -9,11 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kilonova-cloud/kilonova/bench"
+	"github.com/kilonova-cloud/kilonova/placement"
 )
 
 // verified is the document of manage placement verify.
 type verified struct {
-	StateDir   string      `json:"state_dir"`
+	StateDir   string      `json:"state_dir"`  // "" for one in etcd
+	Connection string      `json:"connection"` // "" for a state directory
 	Violations []violation `json:"violations"`
 }
 
@@ -24,36 +26,34 @@ type violation struct {
 }
 
 func newVerify() *cobra.Command {
-	var stateDir, format string
+	var where databaseFlags
+	var format string
 	cmd := &cobra.Command{
-		Use:   "verify --state-dir DIR",
-		Short: "Check every invariant of a placement database that no process has open",
-		Long: `Opens the placement database DIR/placement, loads it and checks the invariants
-that ARCHITECTURE.md names. Prints each violation; exits 1 when there is one.`,
+		Use:   "verify (--state-dir DIR | --connection URL)",
+		Short: "Check every invariant of a placement database",
+		Long: `Opens a placement database, loads it and checks the invariants that ARCHITECTURE.md
+names. Prints each violation; exits 1 when there is one. No other process may have
+DIR/placement open; one in etcd may be in use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			return failed(verify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), stateDir, format))
+			db, err := where.database()
+			if err != nil {
+				return err
+			}
+			return failed(verify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), db, format))
 		},
 	}
-	cmd.Flags().StringVar(&stateDir, "state-dir", "", "state directory, which holds the folder placement")
+	where.add(cmd)
 	addFormat(cmd, &format)
-	_ = cmd.MarkFlagRequired("state-dir") // fails only for a flag that does not exist
 	return cmd
 }
 
-func verify(ctx context.Context, stdout, stderr io.Writer, stateDir, format string) (err error) {
-	there, err := hasPlacement(stateDir)
-	if err != nil {
-		return fmt.Errorf("look into --state-dir %q: %w", stateDir, err)
-	}
-	if !there {
-		return fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", stateDir)
-	}
+func verify(ctx context.Context, stdout, stderr io.Writer, db database, format string) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	engine, closeAll, err := openPlacement(ctx, stateDir, logger)
+	engine, closeAll, err := db.openExisting(ctx, placement.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,12 @@ func verify(ctx context.Context, stdout, stderr io.Writer, stateDir, format stri
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
-	doc := verified{StateDir: stateDir, Violations: []violation{}}
-	rows := []bench.Row{{Name: "state directory", Value: stateDir}, {Name: "violations", Value: fmt.Sprint(len(found))}}
+	doc := verified{StateDir: db.dir, Violations: []violation{}}
+	rows := []bench.Row{{Name: "state directory", Value: db.dir}, {Name: "violations", Value: fmt.Sprint(len(found))}}
+	if db.etcd != nil {
+		doc.Connection = db.String()
+		rows[0] = bench.Row{Name: "connection", Value: doc.Connection}
+	}
 	for _, v := range found {
 		doc.Violations = append(doc.Violations, violation{v.Invariant, v.Subject, v.Detail})
 		rows = append(rows, bench.Row{Name: v.Invariant, Value: v.Subject + ": " + v.Detail})

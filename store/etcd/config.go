@@ -1,7 +1,6 @@
 package etcd
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,13 +36,14 @@ func limits() store.Limits {
 
 // Config says where a store is.
 type Config struct {
-	Endpoints      []string    // HOST:PORT or URLs of the members
-	Prefix         string      // of every key, without slashes at its ends; at most 200 bytes
-	TLS            *tls.Config // nil: none
-	Username       string      // empty: no authentication
-	Password       string
+	Endpoints      []string      // HOST:PORT or URLs of the members
+	Prefix         string        // of every key, without slashes at its ends; at most 200 bytes
+	TLS            *TLS          // nil: none
+	Username       string        // empty: no authentication
+	Password       string        // never shown
 	DialTimeout    time.Duration // of Open as a whole; 0 means 5 s
 	RequestTimeout time.Duration // after which an outcome is unknown; 0 means 5 s
+	Existing       bool          // refuse a prefix without a store instead of making one
 }
 
 // normal returns cfg with the defaults filled in.
@@ -53,6 +53,12 @@ func (cfg Config) normal() (Config, error) {
 	}
 	if p := cfg.Prefix; p == "" || len(p) > prefixBytes || strings.Trim(p, "/") != p {
 		return cfg, fmt.Errorf("prefix is %q, allowed are 1 to %d bytes without a slash at either end", p, prefixBytes)
+	}
+	if (cfg.Username == "") != (cfg.Password == "") {
+		return cfg, errors.New("one of user and password is missing, allowed are: both, none")
+	}
+	if t := cfg.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
+		return cfg, errors.New("one of certfile and keyfile is missing, allowed are: both, none")
 	}
 	if cfg.DialTimeout < 0 || cfg.RequestTimeout < 0 {
 		return cfg, fmt.Errorf("timeouts are %v and %v, allowed are 0 and more", cfg.DialTimeout, cfg.RequestTimeout)

@@ -2,10 +2,10 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,15 +39,22 @@ var (
 )
 
 // Open opens the store under a prefix, and makes it when there is none. It
-// returns [store.ErrNewerFormat] for one of a newer version, and an error that
-// names the endpoints when they do not answer or refuse the credentials.
+// returns [store.ErrNewerFormat] for one of a newer version, [ErrForeign] for
+// a prefix that others use, and an error that names the endpoints when they do
+// not answer or refuse the credentials.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.normal()
 	if err != nil {
 		return nil, err
 	}
+	var encrypt *tls.Config
+	if cfg.TLS != nil {
+		if encrypt, err = cfg.TLS.config(); err != nil {
+			return nil, fmt.Errorf("connect to etcd at %q: %w", cfg.Endpoints, err)
+		}
+	}
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: cfg.Endpoints, TLS: cfg.TLS, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
+		Endpoints: cfg.Endpoints, TLS: encrypt, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
 		DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout,
 	})
 	if err != nil {
@@ -56,34 +63,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{client: client, keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout, listeners: map[chan struct{}]struct{}{}}
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
-	if err := s.checkFormat(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %q in etcd at %q: %w", cfg.Prefix, cfg.Endpoints, err), client.Close())
+	if err := s.checkPrefix(ctx, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %q in etcd at %q: %w", cfg.Prefix, cfg.Endpoints, portError(err)), client.Close())
 	}
 	return s, nil
-}
-
-// checkFormat writes the format where there is none, and refuses others.
-func (s *Store) checkFormat(ctx context.Context) error {
-	key := s.keys.format()
-	res, err := s.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, strconv.Itoa(format))).
-		Else(clientv3.OpGet(key)).Commit()
-	if err != nil {
-		return fmt.Errorf("read the format: %w", portError(err))
-	}
-	if res.Succeeded {
-		return nil
-	}
-	text := string(res.Responses[0].GetResponseRange().Kvs[0].Value)
-	have, err := strconv.Atoi(text)
-	if err != nil || have < 1 {
-		return fmt.Errorf("format is %q, allowed is %d: %w", text, format, store.ErrDamaged)
-	}
-	if have > format {
-		return fmt.Errorf("format is %d, allowed is %d: %w", have, format, store.ErrNewerFormat)
-	}
-	return nil
 }
 
 // Limits implements [store.Store].

@@ -1,0 +1,83 @@
+//go:build integration
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// etcdURL names a fresh prefix in the cluster that .ci/etcd.sh starts.
+func etcdURL(t *testing.T) string {
+	t.Helper()
+	members := os.Getenv("KILONOVA_ETCD")
+	if members == "" {
+		t.Fatal("KILONOVA_ETCD names the endpoints; .ci/etcd.sh sets it")
+	}
+	return fmt.Sprintf("etcd://%s/%s/%d", members, t.Name(), time.Now().UnixNano())
+}
+
+// eventually repeats what another process has to hear of first.
+func eventually(t *testing.T, do func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err = do(); err == nil {
+			return
+		}
+	}
+	t.Fatal(err)
+}
+
+// holds demands the VCPUs of a consumer.
+func (c *client) holds(consumer, provider string, want int) error {
+	var got holding
+	if _, err := c.call(http.MethodGet, "/allocations/"+consumer, nil, &got); err != nil {
+		return err
+	}
+	if n := got.Allocations[provider].Resources["VCPU"]; n != want {
+		return fmt.Errorf("%s holds %d VCPU, want %d", consumer, n, want)
+	}
+	return nil
+}
+
+func (c *client) claim(consumer, provider string, amount int) error {
+	_, err := c.call(http.MethodPut, "/allocations/"+consumer, object{
+		"allocations": object{provider: object{"resources": object{"VCPU": amount}}},
+		"project_id":  "p", "user_id": "u", "consumer_type": "INSTANCE", "consumer_generation": nil,
+	}, nil)
+	return err
+}
+
+// TestEtcdShared has a claim through one process read from another, and from
+// the first after it was killed and came back.
+func TestEtcdShared(t *testing.T) {
+	t.Parallel()
+	url := etcdURL(t)
+	a, b := startConnected(t, url), startConnected(t, url)
+	host, first, second := hostID(1), hostID(2), hostID(3)
+	if err := a.client().provider(host, "", map[string]int{"VCPU": 4}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { return b.client().claim(first, host, 3) })
+	eventually(t, func() error { return a.client().holds(first, host, 3) })
+	if err := a.client().claim(second, host, 2); err == nil || !strings.Contains(err.Error(), "409") {
+		t.Fatalf("a fifth VCPU of four: %v", err)
+	}
+	a.kill()
+	if err := b.client().claim(second, host, 1); err != nil {
+		t.Fatal(err)
+	}
+	a = startConnected(t, url)
+	for consumer, want := range map[string]int{first: 3, second: 1} {
+		if err := a.client().holds(consumer, host, want); err != nil {
+			t.Error(err)
+		}
+	}
+	expect(t, 0, "violations  0", "verify", "--connection", url)
+	expect(t, 1, "there is no store under the prefix", "verify", "--connection", url+"/none")
+}
