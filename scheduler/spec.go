@@ -18,10 +18,20 @@ type RequestSpec struct {
 	ForceNodes       []string
 	Destination      *Destination
 	Instances        []string // one UUID per instance
+	Networks         Networks
 
 	// Topology is what the instance needs of NUMA cells and PCI devices, as
 	// the filters that look at it understand it; the core passes it on.
 	Topology any
+}
+
+// Networks are networks that cells of a host may be near to: of a request
+// those that its ports are on, of a cell those that its devices reach.
+//
+// Source: nova, objects/network_metadata.py, NetworkMetadata.
+type Networks struct {
+	Physnets []string // names of physical networks, each once
+	Tunneled bool     // there are tunneled networks
 }
 
 // Flavor is the size of an instance.

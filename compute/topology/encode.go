@@ -18,6 +18,11 @@ type (
 		Siblings    [][]int        `json:"siblings"`
 		Socket      *int           `json:"socket"`
 		Pages       []pageDocument `json:"mempages"`
+		Networks    *networks      `json:"network_metadata,omitempty"`
+	}
+	networks struct {
+		Physnets []string `json:"physnets"`
+		Tunneled bool     `json:"tunneled"`
 	}
 	pageDocument struct {
 		SizeKiB  int64 `json:"size_kb"`
@@ -44,7 +49,10 @@ func (h *Host) Documents() (numa, pools []byte, err error) {
 	}
 	for i := range h.Cells {
 		c := &h.Cells[i]
-		d := cellDocument{c.ID, c.CPUs, c.PCPUs, c.MemoryMiB, c.CPUUsage, c.MemoryUsageMiB, c.Pinned, c.Siblings, c.Socket, nil}
+		d := cellDocument{c.ID, c.CPUs, c.PCPUs, c.MemoryMiB, c.CPUUsage, c.MemoryUsageMiB, c.Pinned, c.Siblings, c.Socket, nil, nil}
+		if n := c.Networks; n.Tunneled || len(n.Physnets) > 0 {
+			d.Networks = &networks{n.Physnets, n.Tunneled}
+		}
 		for _, p := range c.Pages {
 			d.Pages = append(d.Pages, pageDocument(p))
 		}

@@ -55,7 +55,7 @@ func (f numaFilter) Pass(r *scheduler.Request, h *scheduler.HostState) (schedule
 	}
 	fitter := f.fitter()
 	defer f.fitters.Put(fitter)
-	fitter.ratios = Limits{h.CPUAllocationRatio, h.RAMAllocationRatio}
+	fitter.ratios = limitsOf(r.Spec, h)
 	why, err := fitter.Fit(host, i, &fitter.ratios)
 	return why, unevaluable(err)
 }

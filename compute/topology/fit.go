@@ -12,8 +12,16 @@ import (
 var errNoHostCells = errors.New("host has no NUMA topology")
 
 // Limits say how far floating CPUs and the memory of instances that have some
-// may be overcommitted on a cell.
-type Limits struct{ CPURatio, RAMRatio float64 }
+// may be overcommitted on a cell, and which networks cells must be near to.
+type Limits struct {
+	CPURatio, RAMRatio float64
+	Networks           scheduler.Networks
+}
+
+// limitsOf returns what NUMATopologyFilter notes of a request and a host.
+func limitsOf(s *scheduler.RequestSpec, h *scheduler.HostState) Limits {
+	return Limits{h.CPUAllocationRatio, h.RAMAllocationRatio, s.Networks}
+}
 
 // Fitter fits instances on hosts. The zero value is ready; it keeps scratch
 // memory, and is not safe for concurrent use.
@@ -86,7 +94,7 @@ func (f *Fitter) Fit(h *Host, i *Instance, limits *Limits) (scheduler.Reason, er
 		}
 		if at == len(f.cells) {
 			ok, err := f.devicesFit(h, i)
-			if ok || err != nil {
+			if err != nil || ok && f.networksNear(h) {
 				return scheduler.Reason{}, err
 			}
 			at--

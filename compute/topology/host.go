@@ -1,6 +1,10 @@
 package topology
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kilonova-cloud/kilonova/scheduler"
+)
 
 // Host is what a host has of NUMA cells and free PCI devices.
 type Host struct {
@@ -35,6 +39,7 @@ type Cell struct {
 	MemoryUsageMiB int64
 	Socket         *int // nil: unknown
 	Pages          []Pages
+	Networks       scheduler.Networks // that the cell is near to
 
 	// What follows from the fields above.
 	free           [][]int // the free threads of each core that has any

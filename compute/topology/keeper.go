@@ -77,7 +77,8 @@ func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filte
 	}
 	var limits *Limits
 	if filtered && k.limited {
-		limits = &Limits{h.CPUAllocationRatio, h.RAMAllocationRatio}
+		noted := limitsOf(s, h)
+		limits = &noted
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)

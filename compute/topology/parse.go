@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/kilonova-cloud/kilonova/scheduler"
 )
 
 // The largest numbers that documents may have; larger ones are mistakes, and
@@ -73,7 +75,7 @@ func parseCells(d document) ([]Cell, error) {
 }
 
 func parseCell(d document) (Cell, error) {
-	_, err := d.object("id", "cpuset", "pcpuset", "memory", "cpu_usage", "memory_usage", "pinned_cpus", "siblings", "mempages", "socket")
+	_, err := d.object("id", "cpuset", "pcpuset", "memory", "cpu_usage", "memory_usage", "pinned_cpus", "siblings", "mempages", "socket", "network_metadata")
 	if err != nil {
 		return Cell{}, err
 	}
@@ -98,8 +100,41 @@ func parseCell(d document) (Cell, error) {
 	if c.Siblings, err = parseSiblings(d.at("siblings")); err != nil {
 		return Cell{}, err
 	}
+	if c.Networks, err = parseNetworks(d.at("network_metadata")); err != nil {
+		return Cell{}, err
+	}
 	c.Pages, err = parsePages(d.at("mempages"))
 	return c, err
+}
+
+// parseNetworks reads what networks a cell is near to; null is none.
+func parseNetworks(d document) (scheduler.Networks, error) {
+	var n scheduler.Networks
+	if d.value == nil {
+		return n, nil
+	}
+	m, err := d.object("physnets", "tunneled")
+	if err != nil {
+		return n, err
+	}
+	list, err := d.at("physnets").list()
+	if err != nil {
+		return n, err
+	}
+	for _, item := range list {
+		name, err := item.text()
+		if err != nil {
+			return n, err
+		}
+		n.Physnets = append(n.Physnets, name)
+	}
+	if tunneled := m["tunneled"]; tunneled != nil {
+		is := false
+		if n.Tunneled, is = tunneled.(bool); !is {
+			return n, &FieldError{d.field + ".tunneled", tunneled, "true or false"}
+		}
+	}
+	return n, nil
 }
 
 func parseSiblings(d document) ([][]int, error) {

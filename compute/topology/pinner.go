@@ -55,7 +55,8 @@ func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byt
 	}
 	var limits *Limits
 	if k.limited {
-		limits = &Limits{h.CPUAllocationRatio, h.RAMAllocationRatio}
+		noted := limitsOf(r.Spec, h)
+		limits = &noted
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)

@@ -61,6 +61,9 @@ func TestRefusals(t *testing.T) {
 		{cell(`"mempages": [{"size_kb": 0, "total": 1}]`), ``, "mempages[0].size_kb is 0, allowed is: 1 or more"},
 		{cell(`"mempages": [{"size_kb": 4, "total": 1}, {"size_kb": 4, "total": 1}]`), ``, "mempages[1].size_kb is 4"},
 		{cell(`"mempages": [{"size_kb": 4}]`), ``, "mempages[0].total is null"},
+		{cell(`"network_metadata": {"physnet": []}`), ``, `network_metadata: a member is "physnet", allowed is: [physnets tunneled]`},
+		{cell(`"network_metadata": {"physnets": [1]}`), ``, "network_metadata.physnets[0] is 1, allowed is: a text"},
+		{cell(`"network_metadata": {"tunneled": "yes"}`), ``, "network_metadata.tunneled is \"yes\", allowed is: true or false"},
 		{``, `{}`, "pci_pools is map[], allowed is: a list"},
 		{``, `[{"product_id": "1", "count": 1}]`, "pci_pools[0].vendor_id is null, allowed is: a text"},
 		{``, `[{"vendor_id": "1", "product_id": "1"}]`, "pci_pools[0].count is null"},
@@ -220,7 +223,7 @@ func TestRelease(t *testing.T) {
 		var placed []*Instance
 		for {
 			before, wanted := usageOf(full), fmt.Sprintf("%+v", *asked)
-			next, i, err := f.Consume(full, asked, &Limits{4, 1})
+			next, i, err := f.Consume(full, asked, &Limits{CPURatio: 4, RAMRatio: 1})
 			if now := usageOf(full); now != before || fmt.Sprintf("%+v", *asked) != wanted {
 				t.Fatalf("seed %d: consuming changed\n%s to\n%s", seed, before, now)
 			}

@@ -127,6 +127,34 @@ func numa(g *gen) {
 	}
 }
 
+// near says which physical networks cells are near to, and on which the
+// instance's ports are.
+func near(g *gen) {
+	g.uuids = g.uuids[:min(len(g.uuids), 2)]
+	for len(g.hosts) < 5 { // few hosts have all
+		g.hosts = append(g.hosts, g.host(len(g.hosts)))
+	}
+	pick(g, numa, numa, numaPinned, numaPCI)(g)
+	networks := []string{"physnet0", "physnet1", "physnet2"}
+	for _, h := range g.hosts {
+		topology, _ := h["numa_topology"].(obj)
+		cells, _ := topology["cells"].(arr)
+		for _, c := range cells {
+			if g.chance(70) {
+				c.(obj)["network_metadata"] = obj{"physnets": some(g, 35, networks), "tunneled": g.chance(30)}
+			}
+		}
+	}
+	want := obj{}
+	if g.chance(90) {
+		want["physnets"] = some(g, 40, networks)
+	}
+	if g.chance(70) {
+		want["tunneled"] = g.chance(50)
+	}
+	g.spec["network_metadata"] = want
+}
+
 func (g *gen) packing() {
 	if g.chance(30) {
 		g.config["compute.packing_host_numa_cells_allocation_strategy"] = g.chance(70)

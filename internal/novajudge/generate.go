@@ -207,6 +207,7 @@ var families = []family{
 	{"NUMATopologyFilter pinned", numaPinned},
 	{"PciPassthroughFilter", pci},
 	{"NUMA and PCI", numaPCI},
+	{"NUMA and networks", near},
 	{"weighers", weighers},
 	{"BuildFailureWeigher", buildFailure},
 	{"CrossCellWeigher", crossCell},

@@ -140,6 +140,16 @@ def compute_node(h):
         updated_at=None)
 
 
+def networks(n):
+    return objects.NetworkMetadata(physnets=set(n.get('physnets') or []),
+                                   tunneled=n.get('tunneled', False))
+
+
+def cell_networks(c):
+    n = c.get('network_metadata')
+    return {} if n is None else {'network_metadata': networks(n)}
+
+
 def numa(topology):
     return objects.NUMATopology(cells=[objects.NUMACell(
         id=c['id'],
@@ -151,7 +161,8 @@ def numa(topology):
         socket=c.get('socket'),
         mempages=[objects.NUMAPagesTopology(
             size_kb=p['size_kb'], total=p['total'], used=p.get('used', 0),
-            reserved=p.get('reserved', 0)) for p in c.get('mempages') or []])
+            reserved=p.get('reserved', 0)) for p in c.get('mempages') or []],
+        **cell_networks(c))
         for c in topology['cells']])
 
 
@@ -258,7 +269,9 @@ def request_spec(s):
                 fl, meta))
     except Exception as e:
         raise Excuse('the API refuses it: %s' % type(e).__name__)
+    near = s.get('network_metadata')
     return objects.RequestSpec(
+        **({} if near is None else {'network_metadata': networks(near)}),
         flavor=fl, image=im, numa_topology=topology, pci_requests=pci,
         project_id=s.get('project_id'), user_id=s.get('user_id'),
         availability_zone=s.get('availability_zone'),

@@ -9,7 +9,7 @@ import (
 )
 
 const specKeys = "flavor, image, project_id, user_id, availability_zone, scheduler_hints, instance_group, ignore_hosts, " +
-	"force_hosts, force_nodes, requested_destination, instance_uuids"
+	"force_hosts, force_nodes, requested_destination, instance_uuids, network_metadata"
 
 func readSpec(o *object) *scheduler.RequestSpec {
 	s := &scheduler.RequestSpec{}
@@ -26,6 +26,11 @@ func readSpec(o *object) *scheduler.RequestSpec {
 	o.texts("force_hosts", &s.ForceHosts)
 	o.texts("force_nodes", &s.ForceNodes)
 	s.Destination = readDestination(o.object("requested_destination"))
+	if networks := o.object("network_metadata"); networks != nil {
+		networks.texts("physnets", &s.Networks.Physnets)
+		networks.boolean("tunneled", &s.Networks.Tunneled)
+		networks.done("physnets, tunneled")
+	}
 	uuids, given := o.keys["instance_uuids"]
 	o.texts("instance_uuids", &s.Instances)
 	if s.Instances == nil {

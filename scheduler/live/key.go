@@ -163,6 +163,10 @@ func (k *keyer) other(s *scheduler.RequestSpec) {
 	for _, n := range []int64{f.VCPUs, f.MemoryMiB, f.RootGiB, f.EphemeralGB, f.SwapMiB} {
 		k.number(n)
 	}
+	k.texts(s.Networks.Physnets)
+	if s.Networks.Tunneled {
+		k.text("tunneled")
+	}
 	k.text(s.UserID)
 	k.text(s.AvailabilityZone)
 	if s.Image == nil {
