@@ -50,6 +50,10 @@ func (e *Engine) reapLoop(ctx context.Context, intents *intent.Store) {
 	}
 }
 
+// longestWait bounds the wait before the store is tried again: a batch whose
+// outcome is unknown, a feed that ended.
+const longestWait = 250 * time.Millisecond
+
 // askTime bounds one question for the latest revision; a member of the store
 // that hangs is not asked for longer.
 const askTime = time.Second
@@ -127,7 +131,7 @@ func (e *Engine) seal() (*batch, store.Batch) {
 // may have overtaken a batch that it builds on. A batch that took effect is
 // settled by the follow loop.
 func (e *Engine) send(ctx context.Context, b *batch, records store.Batch) {
-	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
 		res, err := e.cfg.Store.Commit(ctx, records)
 		switch {
 		case err != nil:
@@ -175,7 +179,7 @@ func (e *Engine) settle(b *batch, err error) {
 // follows again from there, or from a new snapshot when the history since then
 // is gone, and goes on trying until the store is closed or damaged.
 func (e *Engine) followLoop(ctx context.Context, revision uint64) {
-	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
 		from := revision
 		err := e.follow(ctx, &revision)
 		if errors.Is(err, store.ErrCompacted) {

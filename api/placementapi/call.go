@@ -292,6 +292,9 @@ func (c *call) refuse(e *api.Error) {
 	if !c.negotiated && e.Status == http.StatusNotAcceptable {
 		item.MaxVersion, item.MinVersion = Service.Max.String(), Service.Min.String()
 	}
+	if e.Status == http.StatusServiceUnavailable {
+		c.Header()["Retry-After"] = retryAfter
+	}
 	if e.Allow != "" {
 		c.Header().Set("Allow", e.Allow)
 	}

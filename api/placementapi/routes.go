@@ -1,6 +1,7 @@
 package placementapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -25,9 +26,12 @@ type route struct {
 	content         content
 	// contentFirst: the content is checked before the version.
 	contentFirst bool
-	rule         string
-	target       func(*call) policy.Target // of the rule; nil: the asker's own
-	handle       func(*call) error
+	// asIs: the handler looks at nothing before it asks the engine, or may
+	// look at a state that others have changed since.
+	asIs   bool
+	rule   string
+	target func(*call) policy.Target // of the rule; nil: the asker's own
+	handle func(*call) error
 }
 
 // routes is every route of the API.
@@ -66,13 +70,13 @@ func routes() []route {
 		{method: "PUT", pattern: "/resource_providers/{uuid}/traits", since: 6, content: takesJSON, rule: ruleProviderTraitsSet, handle: (*call).setProviderTraits},
 		{method: "DELETE", pattern: "/resource_providers/{uuid}/traits", since: 6, rule: ruleProviderTraitsDrop, handle: (*call).deleteProviderTraits},
 
-		{method: "POST", pattern: "/allocations", since: 13, content: takesJSON, rule: ruleAllocsManage, handle: (*call).setManyAllocations},
+		{method: "POST", pattern: "/allocations", asIs: true, since: 13, content: takesJSON, rule: ruleAllocsManage, handle: (*call).setManyAllocations},
 		{method: "GET", pattern: "/allocations/{consumer_uuid}", content: sendsJSON, rule: ruleAllocsList, handle: (*call).listAllocations},
-		{method: "PUT", pattern: "/allocations/{consumer_uuid}", content: takesJSON, rule: ruleAllocsUpdate, handle: (*call).setAllocations},
-		{method: "DELETE", pattern: "/allocations/{consumer_uuid}", rule: ruleAllocsDelete, handle: (*call).deleteAllocations},
+		{method: "PUT", pattern: "/allocations/{consumer_uuid}", asIs: true, content: takesJSON, rule: ruleAllocsUpdate, handle: (*call).setAllocations},
+		{method: "DELETE", pattern: "/allocations/{consumer_uuid}", asIs: true, rule: ruleAllocsDelete, handle: (*call).deleteAllocations},
 
-		{method: "GET", pattern: "/allocation_candidates", since: 10, content: sendsJSON, rule: ruleCandidates, handle: (*call).listCandidates},
-		{method: "GET", pattern: "/_explain/allocation_candidates", since: 10, content: sendsJSON, rule: ruleCandidates, handle: (*call).explainCandidates},
+		{method: "GET", pattern: "/allocation_candidates", asIs: true, since: 10, content: sendsJSON, rule: ruleCandidates, handle: (*call).listCandidates},
+		{method: "GET", pattern: "/_explain/allocation_candidates", asIs: true, since: 10, content: sendsJSON, rule: ruleCandidates, handle: (*call).explainCandidates},
 
 		{method: "GET", pattern: "/traits", since: 6, content: sendsJSON, rule: ruleTraitsList, handle: (*call).listTraits},
 		{method: "GET", pattern: "/traits/{name}", since: 6, rule: ruleTraitsShow, handle: (*call).showTrait},
@@ -123,7 +127,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.route = e.pattern
 	for i := range e.methods {
 		if e.methods[i].method == r.Method {
-			if err := e.methods[i].serve(c); err != nil {
+			if err := e.methods[i].serve(r.Context(), c); err != nil {
 				c.fail(err)
 			}
 			return
@@ -133,7 +137,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve checks what stands before the handler, and calls it.
-func (rt *route) serve(c *call) error {
+func (rt *route) serve(ctx context.Context, c *call) error {
 	if rt.contentFirst {
 		if err := rt.checkContent(c); err != nil {
 			return err
@@ -162,6 +166,9 @@ func (rt *route) serve(c *call) error {
 	}
 	if !c.s.cfg.Policy.Allows(rt.rule, &c.who, target) {
 		return &api.Error{Status: http.StatusForbidden, Detail: "Policy does not allow " + rt.rule + " to be performed.", Outside: true}
+	}
+	if c.s.engine.Shared() {
+		return rt.handleShared(ctx, c)
 	}
 	return rt.handle(c)
 }

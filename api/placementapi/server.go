@@ -1,6 +1,7 @@
 package placementapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -33,6 +34,13 @@ type Config struct {
 	MaxCandidates int  // per request; 0: as many as there are
 	BreadthFirst  bool // candidates of all trees in turn
 	Randomize     bool // start at a random tree
+
+	// On an engine that shares its store, reads wait until what was written
+	// elsewhere before them is visible, but for those of candidates.
+	StaleReads    bool          // they do not wait
+	ReadDeadline  time.Duration // how long they wait before they are refused; 0: DefaultReadDeadline
+	WriteDeadline time.Duration // after which the outcome of a write is unknown; 0: DefaultWriteDeadline
+
 	// Observe is called after each request, for metrics; nil: nobody counts.
 	Observe func(Observation)
 }
@@ -91,6 +99,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.IncompleteUser == "" {
 		cfg.IncompleteUser = defaultConsumerID
 	}
+	cfg.ReadDeadline = cmp.Or(cfg.ReadDeadline, DefaultReadDeadline)
+	cfg.WriteDeadline = cmp.Or(cfg.WriteDeadline, DefaultWriteDeadline)
 	cfg.PathPrefix = strings.TrimRight(cfg.PathPrefix, "/")
 	s := &Server{cfg: cfg, engine: cfg.Engine, mux: http.NewServeMux(), large: make(chan struct{}, largeAtOnce), alone: make(chan struct{}, 1), order: newClassOrder()}
 	s.calls.New = func() any { return new(call) }

@@ -155,7 +155,7 @@ func (set *placementSettings) accessLog(w io.Writer) (finish func()) {
 }
 
 // adminHandler answers health checks and metrics. It is ready until ctx ends
-// or the engine takes no more writes.
+// or the engine takes no more writes or is stale.
 func adminHandler(ctx context.Context, engine *placement.Engine, requests *metrics.Requests) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -172,6 +172,8 @@ func adminHandler(ctx context.Context, engine *placement.Engine, requests *metri
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		if requests.Write(w) == nil {
+			age, _ := engine.Staleness()
+			_, _ = fmt.Fprintf(w, "# TYPE kilonova_placement_stale_seconds gauge\nkilonova_placement_stale_seconds %g\n", age.Seconds())
 			writeProcess(w)
 		}
 	})

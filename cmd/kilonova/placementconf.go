@@ -144,6 +144,7 @@ func (set *placementSettings) options(cfg *oslocfg.Config) {
 	a.MaxCandidates = max(0, cfg.Int("placement", "max_allocation_candidates", -1, -1))
 	a.BreadthFirst = cfg.Choice("placement", "allocation_candidates_generation_strategy", "depth-first", "depth-first", "breadth-first") == "breadth-first"
 	a.Randomize = cfg.Bool("placement", "randomize_allocation_candidates", false)
+	a.StaleReads = cfg.Bool("placement", "stale_reads", false) // ours: a store that others share is not asked before each read
 	a.IncompleteProject = cfg.String("placement", "incomplete_consumer_project_id", "")
 	a.IncompleteUser = cfg.String("placement", "incomplete_consumer_user_id", "")
 	cfg.Int("placement", "allocation_conflict_retry_count", 10, 0) // the engine plans on present state and has no such conflicts
