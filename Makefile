@@ -112,7 +112,7 @@ NOVAPEER ?= env PYTHONPATH=$(NOVA) /usr/bin/python3 internal/novajudge/timing.py
 
 ## perf-scheduler: the figures of the scheduler beside Nova (needs python3-nova) and Nomad, kept in bench/results/scheduler.json
 perf-scheduler: build $(NOVA) bin/nomad
-	bin/kilonova bench scheduler --hosts 1000,10000,100000 --policy spread,best-fit --decisions 100000 --at-most 2s --repeat 3 --contention --peer '$(NOVAPEER)' --peer bin/nomad --format json >$(SCHEDULEROUT)
+	bin/kilonova bench scheduler --hosts 1000,10000,100000,1000000 --policy spread,best-fit --decisions 100000 --at-most 2s --repeat 3 --contention --peer '$(NOVAPEER)' --peer bin/nomad --format json >$(SCHEDULEROUT)
 	$(GO) run ./internal/perftable scheduler docs <$(SCHEDULEROUT)
 
 ## soak-nova: NOVACASES random documents, decided by Nova and by kilonova (needs python3-nova)

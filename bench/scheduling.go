@@ -23,6 +23,7 @@ type SchedulingConfig struct {
 	AtMost    time.Duration // for the decisions of each; those that are left are not made. 0: a minute
 	Filters   []scheduler.Filter
 	Policies  []SchedulingPolicy // at least one
+	Profiles  []string           // indexed, nova; nil: both
 	Now       func() time.Time
 	CPU       func() time.Duration // processor time used so far; nil: time that passed
 	Progress  func(done, all int)  // nil: nobody is told
@@ -73,11 +74,12 @@ func MeasureScheduling(ctx context.Context, cfg SchedulingConfig) (*SchedulingRe
 		cfg.CPU = func() time.Duration { return cfg.Now().Sub(begun) }
 	}
 	var report SchedulingReport
-	all, done := len(cfg.Hosts)*len(cfg.Shapes)*len(cfg.Policies)*2, 0
+	measures := cfg.measures()
+	all, done := len(cfg.Hosts)*len(cfg.Shapes)*len(cfg.Policies)*len(measures), 0
 	for _, hosts := range cfg.Hosts {
 		for _, shapes := range cfg.Shapes {
 			for k := range cfg.Policies {
-				for _, measure := range []measure{indexed, nova} {
+				for _, measure := range measures {
 					row, err := median(ctx, &cfg, measure, spot{hosts, shapes, &cfg.Policies[k]})
 					if err != nil {
 						return nil, fmt.Errorf("%d hosts, %d shapes, %s: %w", hosts, shapes, cfg.Policies[k].Name, err)
@@ -99,6 +101,18 @@ func MeasureScheduling(ctx context.Context, cfg SchedulingConfig) (*SchedulingRe
 		report.Contention = append(report.Contention, rows...)
 	}
 	return &report, nil
+}
+
+// measures are those of the profiles.
+func (cfg *SchedulingConfig) measures() []measure {
+	var list []measure
+	if cfg.Profiles == nil || slices.Contains(cfg.Profiles, "indexed") {
+		list = append(list, indexed)
+	}
+	if cfg.Profiles == nil || slices.Contains(cfg.Profiles, "nova") {
+		list = append(list, nova)
+	}
+	return list
 }
 
 // atMost is how long a measurement may take.

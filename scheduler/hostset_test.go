@@ -12,6 +12,7 @@ import (
 
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/pack"
 	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
 )
 
@@ -124,7 +125,7 @@ func (nothing) Multi(_, _ string) []string                  { return nil }
 func pipeline(t testing.TB, o *scheduler.Options) *scheduler.Pipeline {
 	t.Helper()
 	filters, errF := filter.Choose(o)
-	weighers, errW := weigh.Choose(o)
+	weighers, errW := weigh.Choose(o, pack.Builtin(nil)...)
 	p, err := scheduler.NewPipeline(scheduler.PipelineConfig{
 		Filters: filters, Weighers: weighers, HostSubsetSize: o.HostSubsetSize, ShuffleBest: o.ShuffleBestSameWeighedHosts, MaxAttempts: o.MaxAttempts,
 	})

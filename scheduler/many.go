@@ -85,7 +85,7 @@ func (s *HostSet) selectMany(spec *RequestSpec, request *Request) ([]Selection, 
 // begin reports whether columns tell, and looks at all hosts.
 func (m *many) begin() bool {
 	s := m.s
-	if m.spec.Group != nil || m.spec.Topology != nil || s.requestWeighers() || !s.ask() {
+	if m.spec.Group != nil || m.spec.Topology != nil || !s.ask() {
 		return false
 	}
 	for _, f := range s.p.cfg.Filters {
@@ -103,9 +103,15 @@ func (m *many) begin() bool {
 	}
 	m.left = s.scratch.left
 	for c := range s.columns {
-		if col := &s.columns[c]; col.hostOnly && (col.multiplier != 0 || col.times != nil) {
-			m.spans = append(m.spans, span{column: col, number: len(m.spans)})
+		col := &s.columns[c]
+		if !col.hostOnly && !col.asked(&m.spec) || col.multiplier == 0 && col.times == nil {
+			continue
 		}
+		sp, ok := m.newSpan(col)
+		if !ok {
+			return false
+		}
+		m.spans = append(m.spans, sp)
 	}
 	for k := range m.spans {
 		m.spans[k].measure(m)

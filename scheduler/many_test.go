@@ -39,12 +39,14 @@ func TestManyTwin(t *testing.T) {
 		w := world{rand.New(rand.NewPCG(seed, 9))}
 		o := defaults()
 		o.MaxAttempts = 1 + w.IntN(4)
-		switch w.IntN(4) {
+		switch w.IntN(5) {
 		case 0:
 			o.EnabledFilters = append(o.EnabledFilters, "IoOpsFilter", "NumInstancesFilter")
 			o.MaxIOOpsPerHost, o.MaxInstancesPerHost = 2+w.small(3), 3+w.small(4)
 		case 1:
 			o.NumInstancesWeightMultiplier, o.RAMWeightMultiplier = -0.3, -1
+		case 2: // reads the request
+			o.WeightClasses = []string{w.one("BestFitWeigher", "WorstFitWeigher"), w.one("IoOpsWeigher", "NumInstancesWeigher")}
 		}
 		p := pipeline(t, o)
 		hosts := w.crowd(1 + w.IntN(500))

@@ -9,6 +9,8 @@ type bound struct{ low, high float64 }
 type span struct {
 	*column
 	number      int
+	raw         []float64 // scores by host for this request; of hosts that are left
+	request     *Request
 	now         bound
 	lows, highs int     // hosts at the bounds
 	heap        []score // of scores by host, the highest first; some are old. nil: not made
@@ -19,10 +21,29 @@ type score struct {
 	host  int32
 }
 
+// newSpan makes the span of a weigher, and asks it about the hosts that are
+// left when it reads the request. It returns false when scores differ from one
+// instance to the next, or are beyond what columns hold.
+func (m *many) newSpan(c *column) (span, bool) {
+	sp := span{column: c, number: len(m.spans), raw: c.raw, request: &c.request}
+	if c.hostOnly {
+		return sp, true
+	}
+	sp.raw, sp.request = make([]float64, len(m.s.hosts)), &m.request
+	for _, host := range m.left {
+		v, ok := sp.scoreOf(m.s.hosts[host])
+		if !ok {
+			return sp, false
+		}
+		sp.raw[host] = v
+	}
+	return sp, !c.weigher.Reads().Has(ReadsGroup)
+}
+
 // scoreOf returns what the weigher says of a host.
 func (sp *span) scoreOf(h *HostState) (float64, bool) {
 	sp.host[0] = h
-	if sp.weigher.Weigh(&sp.request, sp.host[:], sp.score[:]) != nil {
+	if sp.weigher.Weigh(sp.request, sp.host[:], sp.score[:]) != nil {
 		return 0, false
 	}
 	v := sp.score[0]

@@ -65,6 +65,7 @@ line for each: {"peer":"nomad","hosts":1000,"decisions":50,"cpu_us":812.5}.`,
 	fs.IntSliceVar(&f.cfg.Hosts, "hosts", []int{1_000, 10_000}, "numbers of hosts")
 	fs.IntSliceVar(&f.cfg.Shapes, "shapes", []int{1, 16, 100}, "numbers of shapes of request that take turns")
 	fs.StringSliceVar(&f.policies, "policy", schedulingPolicies()[:1], "weighers: "+strings.Join(schedulingPolicies(), ", "))
+	fs.StringSliceVar(&f.cfg.Profiles, "profile", schedulingProfiles(), "profiles: "+strings.Join(schedulingProfiles(), ", "))
 	fs.IntVar(&f.cfg.Decisions, "decisions", 20_000, "how many to measure of each")
 	fs.DurationVar(&f.cfg.AtMost, "at-most", 10*time.Second, "how long the decisions of each may take; those that are left are not made")
 	fs.IntVar(&f.cfg.Repeat, "repeat", 1, "how often to measure; the median counts")
@@ -78,12 +79,17 @@ line for each: {"peer":"nomad","hosts":1000,"decisions":50,"cpu_us":812.5}.`,
 
 func schedulingPolicies() []string { return []string{"spread", "best-fit", "fgd"} }
 
+func schedulingProfiles() []string { return []string{"indexed", "nova"} }
+
 func (f *benchSchedulerFlags) check() error {
 	err := errors.Join(checkFormat(f.format),
 		positive("--hosts", f.cfg.Hosts), positive("--shapes", f.cfg.Shapes), positive("--peer-hosts", f.peerHosts),
 		positive("--decisions", []int{f.cfg.Decisions}), positive("--repeat", []int{f.cfg.Repeat}))
 	for _, p := range f.policies {
 		err = errors.Join(err, oneOf("--policy", p, schedulingPolicies()))
+	}
+	for _, p := range f.cfg.Profiles {
+		err = errors.Join(err, oneOf("--profile", p, schedulingProfiles()))
 	}
 	for _, p := range f.peers {
 		if len(strings.Fields(p)) == 0 {
