@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kilonova-cloud/kilonova/store/copying"
 )
 
 // etcdURL names a fresh prefix in the cluster that .ci/etcd.sh starts.
@@ -80,4 +83,26 @@ func TestEtcdShared(t *testing.T) {
 	}
 	expect(t, 0, "violations  0", "verify", "--connection", url)
 	expect(t, 1, "there is no store under the prefix", "verify", "--connection", url+"/none")
+}
+
+// TestEtcdCopy moves a database from Badger to etcd and back.
+func TestEtcdCopy(t *testing.T) {
+	t.Parallel()
+	_, url := source(t)
+	dir, connection := t.TempDir(), etcdURL(t)
+	there, back := filepath.Join(dir, "there"), filepath.Join(dir, "back")
+	expect(t, 0, "differences         0", "import", "--from", url, "--token", "admin", "--state-dir", there)
+	halfCopied(t, connection)
+	expect(t, 1, copying.ErrUnfinished.Error(), "verify", "--connection", connection)
+	storeExpect(t, 0, "removed  0", "badger://"+there, connection)
+	expect(t, 0, "violations  0", "verify", "--connection", connection)
+	storeExpect(t, 1, copying.ErrNotEmpty.Error(), "badger://"+there, connection)
+	p := startConnected(t, connection)
+	if err := p.client().claim(hostID(5), "02000000-0000-0000-0000-000000000000", 2); err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	storeExpect(t, 0, "removed  0", connection, "badger://"+back)
+	expect(t, 0, "violations       0", "verify", "--state-dir", back)
+	expect(t, 0, hostID(5), "export", "--state-dir", back, "--output", "-")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/kilonova-cloud/kilonova/placement"
 	"github.com/kilonova-cloud/kilonova/store"
 	"github.com/kilonova-cloud/kilonova/store/badger"
+	"github.com/kilonova-cloud/kilonova/store/copying"
 	"github.com/kilonova-cloud/kilonova/store/etcd"
 )
 
@@ -129,6 +130,9 @@ func (db database) openAny(ctx context.Context, cfg placement.Config) (*placemen
 	closeStore := func() error { return nil }
 	if s != nil {
 		cfg.Store, closeStore = s, s.Close
+		if err := copying.Check(ctx, s); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("%s holds a part of a database: %w; run manage store copy again", db, err), s.Close())
+		}
 	}
 	cfg.Now = time.Now
 	e, err := placement.Open(ctx, cfg)
@@ -140,19 +144,29 @@ func (db database) openAny(ctx context.Context, cfg placement.Config) (*placemen
 
 // openExisting is open for who does not want a new database.
 func (db database) openExisting(ctx context.Context, cfg placement.Config) (*placement.Engine, func() error, error) {
+	db, err := db.existing()
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.open(ctx, cfg)
+}
+
+// existing refuses a directory without a database, and returns what refuses a
+// prefix in etcd without one.
+func (db database) existing() (database, error) {
 	if db.etcd != nil {
 		there := *db.etcd
 		there.Existing = true
-		return database{etcd: &there}.open(ctx, cfg)
+		return database{etcd: &there}, nil
 	}
 	there, err := hasPlacement(db.dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look into --state-dir %q: %w", db.dir, err)
+		return db, fmt.Errorf("look into --state-dir %q: %w", db.dir, err)
 	}
 	if !there {
-		return nil, nil, fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", db.dir)
+		return db, fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", db.dir)
 	}
-	return db.open(ctx, cfg)
+	return db, nil
 }
 
 // hasPlacement reports whether a state directory has a placement database.

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"store/mem":                 {"store", "store/internal/feed"},
 	"store/badger":              {"store", "store/internal/feed"},
 	"store/etcd":                {"store"},
+	"store/copying":             {"store", "store/intent"},
 	"store/storetest":           {"store"},
 	"store/intent":              {"store"},
 	"placement":                 {"store", "store/intent"},
