@@ -50,8 +50,8 @@ if [ $# != 0 ]; then
   exit
 fi
 go test -tags integration -c -o "$work/tests" ./store/etcd
-"$work/tests" -test.v -test.timeout 120s -test.skip '^TestCompacted$'
-"$work/tests" -test.v -test.timeout 30s -test.run '^TestCompacted$'
+"$work/tests" -test.v -test.timeout 120s -test.skip '^TestCompacted'
+"$work/tests" -test.v -test.timeout 30s -test.run '^TestCompacted'
 
 go test -tags integration -c -o "$work/tests" ./internal/etcdtest
 "$work/tests" -test.v -test.timeout 180s
