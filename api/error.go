@@ -59,6 +59,7 @@ var sentences = map[int]string{
 	http.StatusRequestEntityTooLarge: "The body of your request was too large for this server.",
 	http.StatusRequestURITooLong:     "The request URI was too long for this server.",
 	http.StatusInternalServerError:   "The server has either erred or is incapable of performing the requested operation.",
+	http.StatusInsufficientStorage:   "There was not enough space to save the resource",
 	http.StatusServiceUnavailable:    "The server is currently unavailable. Please try again at a later time.",
 }
 

@@ -3,6 +3,8 @@ package placement
 import (
 	"errors"
 	"fmt"
+
+	"github.com/kilonova-cloud/kilonova/store"
 )
 
 // The errors that callers branch on. Every error of this package wraps one of
@@ -30,6 +32,9 @@ var (
 	// lately, as it does not reach their store, or is behind it. It catches up
 	// by itself.
 	ErrStale = errors.New("behind the store")
+	// ErrNoSpace: the store is full. The write has not happened; it works again
+	// when there is space.
+	ErrNoSpace = store.ErrNoSpace
 	// ErrTooFarBehind: the change feed no longer has what was asked for. Take
 	// a snapshot and follow from there.
 	ErrTooFarBehind = errors.New("too far behind the change feed")

@@ -36,6 +36,7 @@ var engineErrors = api.ErrorTable{
 	{Match: api.Is(placement.ErrHasChildren), Status: http.StatusConflict, Code: codeCannotDelete},
 	{Match: api.Is(placement.ErrCapacity), Status: http.StatusConflict},
 	{Match: isInput, Status: http.StatusBadRequest},
+	{Match: api.Is(placement.ErrNoSpace), Status: http.StatusInsufficientStorage},
 	{Match: api.Is(placement.ErrStale), Status: http.StatusServiceUnavailable},
 	{Match: api.Is(context.DeadlineExceeded), Status: http.StatusServiceUnavailable},
 	{Match: api.Is(context.Canceled), Status: http.StatusServiceUnavailable},

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kilonova-cloud/kilonova/internal/etcdtest"
 	"github.com/kilonova-cloud/kilonova/store/copying"
 )
 
@@ -105,4 +106,42 @@ func TestEtcdCopy(t *testing.T) {
 	storeExpect(t, 0, "removed  0", connection, "badger://"+back)
 	expect(t, 0, "violations       0", "verify", "--state-dir", back)
 	expect(t, 0, hostID(5), "export", "--state-dir", back, "--output", "-")
+}
+
+// TestEtcdFull fills a member up to its quota: writes are refused with 507 and
+// have not happened, and reads go on.
+func TestEtcdFull(t *testing.T) {
+	t.Parallel()
+	c, err := etcdtest.Start(t.Context(), etcdtest.Config{
+		Server: os.Getenv("ETCD_SERVER"), Dir: t.TempDir(), Members: 1, Flags: []string{"--quota-backend-bytes=1000000"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	p := startConnected(t, fmt.Sprintf("etcd://%s/full", c.Endpoints()[0]))
+	api := p.client()
+	host := hostID(1)
+	if err := api.provider(host, "", map[string]int{"VCPU": 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5000 {
+		consumer := fmt.Sprintf("00000009-0000-4000-8000-%012d", n)
+		err := api.claim(consumer, host, 1)
+		if err == nil {
+			continue
+		}
+		if !strings.Contains(err.Error(), ": 507 ") || !strings.Contains(err.Error(), "no space left for the store") {
+			t.Fatalf("claim %d: %v", n, err)
+		}
+		if err := api.holds(consumer, host, 0); err != nil {
+			t.Error(err)
+		}
+		if err := api.claim(consumer, host, 1); err == nil || !strings.Contains(err.Error(), ": 507 ") {
+			t.Errorf("another try: %v", err)
+		}
+		t.Logf("full after %d claims", n)
+		return
+	}
+	t.Fatal("never full")
 }
