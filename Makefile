@@ -10,6 +10,8 @@ SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
 .PHONY: check fmt lint test race fuzz bench perf perf-http perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-nova corpus-nova
+.PHONY: sim soak-sim
+.PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -93,6 +95,18 @@ soak-flip:
 ## soak-disk: fill the disk between two commits (root, for a small tmpfs)
 soak-disk:
 	$(SOAK) -run 'Disk' ./store/... ./placement/... 2>&1 | tee bench/results/$@.txt
+
+SEED ?= 0
+STEPS ?= 2000
+TRACE ?=
+
+## sim: play the simulated cloud from SEED, with faults in the first STEPS steps; TRACE=1 prints all that happens
+sim:
+	KILONOVA_SIM_SEED=$(SEED) KILONOVA_SIM_STEPS=$(STEPS) KILONOVA_SIM_TRACE=$(TRACE) $(GO) test -count=1 -run '^TestOne$$' -v ./internal/sim
+
+## soak-sim: play the simulated cloud from ten thousand seeds, each twice
+soak-sim:
+	$(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
 
 ## soak-http: kill the server under load, attack it, ask it for everything
 soak-http:

@@ -1,0 +1,59 @@
+package sim_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kilonova-cloud/kilonova/internal/sim"
+)
+
+// TestMutants is the test of the simulator itself: it finds each planted bug
+// within a minute, and shrinks what it found to a few faults that still show it.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		bug    bug
+		check  string
+		faults int // at most, after shrinking
+	}{
+		{droppedUndo, "records", 2},
+		{ignoredUnknown, "answers", 2},
+		{noIdempotency, "records", 4},
+		{staleTimer, "answers", 2},
+		{earlyAnswer, "answers", 2},
+	} {
+		t.Run(string(tt.bug), func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			sc := scenario(tt.bug)
+			failed, seeds := find(t, sc, 2000)
+			require.NotNil(t, failed.Failure, "%d seeds do not find it", seeds)
+			require.Less(t, time.Since(began), time.Minute)
+			least, err := sc.Shrink(failed, 1000)
+			require.NoError(t, err)
+			t.Logf("seed %d of %d, %d faults and counts %v shrunk to %v and %v, in %v: %v",
+				failed.Seed, seeds, len(failed.Faults), failed.Counts, least.Only, least.Counts, time.Since(began), least.Failure)
+			require.LessOrEqual(t, len(least.Only), tt.faults)
+			again, err := sc.Twice(least.Options)
+			require.NoError(t, err)
+			require.Equal(t, least.Failure.String(), again.Failure.String())
+		})
+	}
+}
+
+// find plays seeds until one fails.
+func find(tb testing.TB, sc *sim.Scenario, limit uint64) (sim.Report, uint64) {
+	tb.Helper()
+	var rep sim.Report
+	for seed := range limit {
+		var err error
+		rep, err = sc.Run(sim.Options{Seed: seed, Steps: steps})
+		require.NoError(tb, err)
+		if rep.Failure != nil {
+			return rep, seed + 1
+		}
+	}
+	return rep, limit
+}
