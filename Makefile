@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http perf-scheduler packing build run generate differential
+.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-nova corpus-nova
 .PHONY: sim soak-sim
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
@@ -60,6 +60,15 @@ REFERENCE ?=
 perf-http: build
 	for world in small flat nested memory; do $(GO) run ./internal/httpperf -world $$world -reference "$(REFERENCE)"; done | tee $(HTTPOUT)
 	$(GO) run ./internal/perftable http docs <$(HTTPOUT)
+
+ETCDOUT := bench/results/etcd.txt
+ETCDBENCH := bin/etcd.test -test.run '^$$' -test.timeout 30m -test.bench
+
+## perf-etcd: the figures of engines on an etcd cluster of three, kept in bench/results/etcd.txt
+perf-etcd: bin/etcd
+	$(GO) test -tags integration -c -o bin/etcd.test ./store/etcd
+	export ETCD_SERVER=$(CURDIR)/bin/etcd && bash .ci/etcd.sh bash -c "$(ETCDBENCH) 'Claims|Engines' -test.benchtime 5x && $(ETCDBENCH) Staleness -test.benchtime 5000x && $(ETCDBENCH) Open -test.benchtime 1x" | tee $(ETCDOUT)
+	$(GO) run ./internal/perftable etcd docs <$(ETCDOUT)
 
 PACKOUT := bench/results/packing.txt
 

@@ -41,7 +41,7 @@ func (l *lagging) Follow(ctx context.Context, after uint64) iter.Seq2[store.Even
 	}
 }
 
-func engineOn(t *testing.T, s store.Store) *placement.Engine {
+func engineOn(t testing.TB, s store.Store) *placement.Engine {
 	t.Helper()
 	e, err := placement.Open(t.Context(), placement.Config{Store: s, Now: time.Now})
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 var prefixes atomic.Uint64
 
 // config names a fresh prefix in the cluster of KILONOVA_ETCD.
-func config(t *testing.T) etcd.Config {
+func config(t testing.TB) etcd.Config {
 	t.Helper()
 	endpoints := os.Getenv("KILONOVA_ETCD")
 	require.NotEmpty(t, endpoints, "KILONOVA_ETCD names the endpoints; .ci/etcd.sh sets it")
@@ -29,7 +29,7 @@ func config(t *testing.T) etcd.Config {
 	return etcd.Config{Endpoints: strings.Split(endpoints, ","), Prefix: prefix}
 }
 
-func open(t *testing.T, cfg etcd.Config) *etcd.Store {
+func open(t testing.TB, cfg etcd.Config) *etcd.Store {
 	t.Helper()
 	s, err := etcd.Open(t.Context(), cfg)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func open(t *testing.T, cfg etcd.Config) *etcd.Store {
 	return s
 }
 
-func plain(t *testing.T, cfg etcd.Config) *clientv3.Client {
+func plain(t testing.TB, cfg etcd.Config) *clientv3.Client {
 	t.Helper()
 	c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Endpoints})
 	require.NoError(t, err)
