@@ -74,6 +74,9 @@ const (
 // there was none.
 func AppendReply(to, reply []byte, err error) []byte {
 	start := len(to)
+	if len(reply) > MaxBody {
+		reply, err = nil, &RemoteError{Message: fmt.Sprintf("the answer has %d bytes, allowed is: up to %d", len(reply), MaxBody)}
+	}
 	to = append(to, 'K', 'n', formMajor, formMinor, 0, 0)
 	status, code, versions, body := statusFailed, "", [5]byte{}, reply
 	var remote *RemoteError
@@ -97,7 +100,7 @@ func AppendReply(to, reply []byte, err error) []byte {
 	to = append(to, byte(status))
 	to = append(to, versions[:]...)
 	to = appendText(to, code)
-	return finish(to, start, body[:min(len(body), MaxBody)])
+	return finish(to, start, body)
 }
 
 var statusErrors = map[int]error{

@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"cells/bus/bustest":         {"cells/bus"},
 	"cells/bus/internal/work":   {"cells/bus"},
 	"cells/bus/local":           {"cells/bus", "cells/bus/internal/work"},
+	"cells/bus/rabbit":          {"cells/bus", "cells/bus/internal/work"},
 	"cmd/kilonova":              {"*"},
 	"compute/topology":          {"internal/pyvalue", "scheduler"},
 	"examples/customfilter":     {"*"},

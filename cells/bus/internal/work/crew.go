@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/kilonova-cloud/kilonova/cells/bus"
 )
@@ -14,7 +13,7 @@ import (
 type Crew struct {
 	reception *bus.Reception
 	observe   bus.Observer
-	derive    func(time.Duration) (context.Context, context.CancelFunc)
+	handle    func(job) ([]byte, error) // runs the handler, in a context
 	cancel    context.CancelFunc
 
 	mu      sync.Mutex
@@ -38,10 +37,12 @@ func NewCrew(ctx context.Context, s bus.Service, observe bus.Observer) (*Crew, e
 		return nil, err
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	derive := func(timeout time.Duration) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(base, timeout)
+	handle := func(j job) ([]byte, error) {
+		within, done := context.WithTimeout(base, j.envelope.Timeout)
+		defer done()
+		return j.handler(within, j.envelope)
 	}
-	return &Crew{reception: reception, observe: observe, derive: derive, cancel: cancel}, nil
+	return &Crew{reception: reception, observe: observe, handle: handle, cancel: cancel}, nil
 }
 
 // Do lets a handler answer e, and calls reply with what it returned, or with
@@ -103,9 +104,7 @@ func (c *Crew) run(j job) {
 		c.refuse(j.envelope, j.reply, fmt.Errorf("%w: it waited for a worker", bus.ErrTimeout))
 		return
 	}
-	ctx, cancel := c.derive(j.envelope.Timeout)
-	reply, err := j.handler(ctx, j.envelope)
-	cancel()
+	reply, err := c.handle(j)
 	c.observe.Tell(bus.Event{Kind: bus.Handled, Topic: j.envelope.Topic, Method: j.envelope.Method, Err: err})
 	if j.reply != nil {
 		j.reply(reply, err)

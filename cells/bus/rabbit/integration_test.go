@@ -1,0 +1,127 @@
+//go:build integration
+
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kilonova-cloud/kilonova/cells/bus"
+	"github.com/kilonova-cloud/kilonova/cells/bus/bustest"
+)
+
+// open returns a bus that is connected.
+func (n *node) open(t *testing.T, cell string, observe bus.Observer) *Bus {
+	t.Helper()
+	cfg, err := Parse(n.url(cell), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Name, cfg.Observe = t.Name(), observe
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	ready(t, b)
+	return b
+}
+
+func ready(t *testing.T, b *Bus) {
+	t.Helper()
+	from := time.Now()
+	for b.Ready() != nil {
+		if time.Since(from) > 30*time.Second {
+			t.Fatal(b.Ready())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func echo(_ context.Context, e bus.Envelope) ([]byte, error) { return e.Body, nil }
+
+func TestRabbit(t *testing.T) {
+	n := newNode(t)
+	t.Run("conformance", func(t *testing.T) {
+		bustest.Run(t, func(t *testing.T) (caller, server bus.Bus) {
+			t.Helper()
+			return n.open(t, "cell1", nil), n.open(t, "cell1", nil)
+		})
+	})
+	t.Run("a vhost per cell", func(t *testing.T) { testCells(t, n) })
+	t.Run("wrong password", func(t *testing.T) { testPassword(t, n) })
+	t.Run("queue is deleted", func(t *testing.T) { testQueueDeleted(t, n) })
+}
+
+func testCells(t *testing.T, n *node) {
+	t.Helper()
+	one, two := n.open(t, "cell1", nil), n.open(t, "cell2", nil)
+	service := bus.Service{Version: bus.Version{Major: 1}, Methods: map[string]bus.Handler{"echo": echo}}
+	if _, err := one.Handle(t.Context(), "here", service); err != nil {
+		t.Fatal(err)
+	}
+	e := bus.Envelope{ID: bus.NewID(), Topic: "here", Method: "echo", Version: bus.Version{Major: 1}, Timeout: 5 * time.Second}
+	if _, err := bus.Call(t.Context(), two, e); !errors.Is(err, bus.ErrNoHandler) {
+		t.Errorf("from another cell: %v, want %v", err, bus.ErrNoHandler)
+	}
+	if _, err := bus.Call(t.Context(), one, e); err != nil {
+		t.Error(err)
+	}
+}
+
+func testPassword(t *testing.T, n *node) {
+	t.Helper()
+	const wrong = "not-it-at-all"
+	cfg, err := Parse(strings.ReplaceAll(n.url("cell1"), escape(nodePassword), wrong), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 100)
+	cfg.Observe = func(e bus.Event) {
+		if e.Kind == bus.ConnectFailed && !strings.Contains(e.Err.Error(), ":1:") {
+			failed <- e.Err
+		}
+	}
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	select {
+	case err = <-failed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("no attempt failed")
+	}
+	e := bus.Envelope{ID: bus.NewID(), Topic: "here", Method: "echo", Timeout: time.Second}
+	if _, err := bus.Call(t.Context(), b, e); !errors.Is(err, bus.ErrUnavailable) {
+		t.Errorf("a call: %v, want %v", err, bus.ErrUnavailable)
+	}
+	for _, err := range []error{err, b.Ready()} {
+		if text := err.Error(); strings.Contains(text, wrong) || !strings.Contains(text, "not allowed") {
+			t.Errorf("the error is %q", text)
+		}
+	}
+}
+
+func testQueueDeleted(t *testing.T, n *node) {
+	t.Helper()
+	b := n.open(t, "cell1", nil)
+	service := bus.Service{Version: bus.Version{Major: 1}, Methods: map[string]bus.Handler{"echo": echo}}
+	if _, err := b.Handle(t.Context(), "there", service); err != nil {
+		t.Fatal(err)
+	}
+	n.ctl(t, "-p", "cell1", "delete_queue", "kn.there")
+	for from := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		e := bus.Envelope{ID: bus.NewID(), Topic: "there", Method: "echo", Version: bus.Version{Major: 1}, Timeout: time.Second}
+		_, err := bus.Call(t.Context(), b, e)
+		if err == nil {
+			return
+		}
+		if time.Since(from) > 15*time.Second {
+			t.Fatalf("the queue does not come back: %v", err)
+		}
+	}
+}
