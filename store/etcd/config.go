@@ -19,7 +19,7 @@ const (
 	defaultTimeout = 5 * time.Second
 	idle           = 500 * time.Millisecond // after which Follow asks for a progress mark
 	soon           = 2 * time.Millisecond   // after which it asks again, at first, when Latest has told of more
-	page           = 512                    // records that Load reads at once
+	page           = 8192                   // records that Load reads at once
 	prefixBytes    = 200
 	// A connection to a member that hangs is given up after the two together.
 	// Servers refuse clients that ask more often than every 5 s.
