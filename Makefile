@@ -11,7 +11,6 @@ SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 .PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-nova corpus-nova
 .PHONY: sim soak-sim
-.PHONY: soak-crash soak-flip soak-disk soak-http soak-nova corpus-nova
 
 ## check: format, lint, test (the default)
 check: fmt lint test

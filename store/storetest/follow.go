@@ -168,9 +168,9 @@ func testLatest(e *env) {
 	}
 	wake := make(chan uint64, 1000)
 	ctx, cancel := context.WithCancel(e.ctx)
-	_, now := e.load()
+	_, start := e.load()
 	wait := background(func() {
-		for ev, err := range e.s.Follow(ctx, now) {
+		for ev, err := range e.s.Follow(ctx, start) {
 			if err != nil {
 				assert.ErrorIs(e, err, context.Canceled)
 				return
@@ -178,6 +178,7 @@ func testLatest(e *env) {
 			wake <- ev.Revision
 		}
 	})
+	now := start
 	for n := range 20 {
 		if n%2 == 0 {
 			now = e.must(store.Batch{Version: uint64(1 + n), Puts: []store.Put{put(key("%d", n), "v")}})
