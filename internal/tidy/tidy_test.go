@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"store/copying":             {"store", "store/intent"},
 	"store/storetest":           {"store"},
 	"store/intent":              {"store"},
+	"store/table":               {"store"},
 	"placement":                 {"store", "store/intent"},
 	"api":                       {},
 	"api/jsonschema":            {},
