@@ -45,7 +45,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %q: %w", cfg.Schema.Name, err)
 	}
-	if err := db.cfg.Schema.fits(db.schema); err != nil {
+	if err := db.cfg.Schema.fits(db.Progress()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %q: %w", cfg.Schema.Name, err), db.Close())
 	}
 	return db, nil

@@ -78,9 +78,9 @@ func (s Schema) mayOpen(r schemaRow) error {
 }
 
 // fits reports why a program with schema s cannot work yet.
-func (s Schema) fits(r schemaRow) error {
-	if r.Version < s.Version() {
-		return fmt.Errorf("its schema has version %d, the program needs %d: %w", r.Version, s.Version(), ErrNotSynced)
+func (s Schema) fits(p Progress) error {
+	if p.Version < s.Version() {
+		return fmt.Errorf("its schema has version %d, the program needs %d: %w", p.Version, s.Version(), ErrNotSynced)
 	}
 	return nil
 }
