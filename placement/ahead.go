@@ -1,6 +1,9 @@
 package placement
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // errBlocked: a plan needs what a batch under way is about to change.
 var errBlocked = errors.New("blocked")
@@ -180,12 +183,14 @@ func (a *ahead) take(t *tx, b *batch) {
 			b.use = append(b.use, pendingUse{s.provider, s.class, grow})
 		}
 	}
+	moved := 0
 	for _, s := range t.states {
 		if s.i != none {
 			a.advance(t, s, b)
+			moved++
 		}
 	}
-	b.txs = append(b.txs, t)
+	b.txs, b.weight = append(b.txs, t), b.weight+t.weight()-moved
 }
 
 func (p *pend) add(class uint32, amount int64) {
@@ -203,11 +208,14 @@ func (p *pend) add(class uint32, amount int64) {
 func (a *ahead) advance(t *tx, s stateChange, b *batch) {
 	row, p := t.w.provider(s.i), a.of(t.w, s.i)
 	if p.batch == nil {
-		p.generation, p.version = row.generation, row.version
+		p.version, p.generation, p.updated = row.version, row.generation, row.updated
+	} else if p.batch != b && !slices.Contains(b.builds, p.batch) {
+		b.builds = append(b.builds, p.batch)
 	}
 	if p.batch != b {
-		b.states = append(b.states, batchState{provider: s.i, uuid: row.uuid, expect: p.version})
+		b.states = append(b.states, batchState{s.i, row.uuid, stateRecord{p.version, p.generation, p.updated}})
 		b.pends = append(b.pends, s.i)
+		b.weight++
 		p.batch, p.version = b, b.stamp
 	}
 	p.generation, p.updated = p.generation+s.bump, s.when(t.now)

@@ -24,7 +24,10 @@ type batch struct {
 	kept      []store.Key   // classes and traits written again unchanged
 	revision  uint64        // at which the store said that it took effect; 0: it has not said so
 	orphan    bool          // planned on a world that is gone
-	full      bool          // no more fits one batch of the store
+	weight    int           // of what is in it, as Engine.limit counts
+	builds    []*batch      // earlier ones under way that moved the same states
+	records   store.Batch   // when sealed
+	answered  chan struct{} // closed when the store said that it took effect
 	settled   bool          // err is known; done waits for earlier batches
 	done      chan struct{} // closed when settled
 	err       error         // read after done
@@ -33,7 +36,13 @@ type batch struct {
 type batchState struct {
 	provider uint32
 	uuid     UUID
-	expect   uint64
+	before   stateRecord
+}
+
+// stateRecord is what the record of a provider's state holds.
+type stateRecord struct {
+	version             uint64
+	generation, updated int64
 }
 
 type pendingUse struct {
@@ -50,10 +59,46 @@ func (b *batch) finish(err error) {
 // one that is under way: a smaller one had better gather on.
 const worthwhile = 64
 
-// due reports whether the open batch should be sent now; plan is held.
+// due reports whether the open batch should be sent now; plan is held. One that
+// may overtake what it builds on would be sent in vain, so it gathers on.
 func (e *Engine) due() bool {
 	b, n := e.open, len(e.flying)
-	return b != nil && (n == 0 || n < e.inFlight && (b.full || len(b.txs) >= worthwhile))
+	return b != nil && (n == 0 || n < e.inFlight && len(b.txs) >= worthwhile && (!e.Shared() || !b.waits()))
+}
+
+// waits reports whether the store has not said of every batch that b builds on
+// that it took effect.
+func (b *batch) waits() bool {
+	return slices.ContainsFunc(b.builds, func(x *batch) bool { return x.revision == 0 && !x.settled })
+}
+
+// seal closes the open batch for further writes; plan is held.
+func (e *Engine) seal() {
+	b := e.open
+	e.mu.RLock()
+	b.records = e.records(b)
+	e.mu.RUnlock()
+	e.open, e.flying, e.sealed = nil, append(e.flying, b), append(e.sealed, b)
+	e.kick()
+}
+
+// next returns a batch to send, nil when there is none.
+func (e *Engine) next() *batch {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	if e.failed != nil {
+		return nil
+	}
+	if e.due() {
+		e.seal()
+	}
+	if len(e.sealed) == 0 {
+		return nil
+	}
+	b := e.sealed[0]
+	e.sealed = slices.Delete(e.sealed, 0, 1)
+	e.kick() // another loop, when there is more
+	return b
 }
 
 // inAir returns the batch under way that has an ID, nil when there is none;
@@ -67,12 +112,15 @@ func (e *Engine) inAir(id store.BatchID) *batch {
 	return nil
 }
 
-// earlier returns the batch sent before b that is still under way, if any.
-func (e *Engine) earlier(b *batch) *batch {
+// unanswered returns the last batch sent before b of which the store has not
+// said that it took effect, nil when there is none.
+func (e *Engine) unanswered(b *batch) *batch {
 	e.plan.Lock()
 	defer e.plan.Unlock()
-	if k := slices.Index(e.flying, b); k > 0 {
-		return e.flying[k-1]
+	for _, x := range slices.Backward(e.flying[:max(0, slices.Index(e.flying, b))]) {
+		if x.revision == 0 && !x.settled {
+			return x
+		}
 	}
 	return nil
 }
@@ -83,7 +131,9 @@ func (e *Engine) committed(b *batch, revision uint64) {
 	e.plan.Lock()
 	defer e.plan.Unlock()
 	b.revision = revision
+	close(b.answered)
 	e.landLoaded(b)
+	e.kick()
 }
 
 // landLoaded lands b when its effect came with the snapshot; plan is held.
@@ -125,7 +175,7 @@ func (e *Engine) openBatch() *batch {
 		e.stamp++
 		stamp := e.stamp
 		e.mu.Unlock()
-		b := &batch{stamp: stamp, done: make(chan struct{})}
+		b := &batch{stamp: stamp, answered: make(chan struct{}), done: make(chan struct{})}
 		binary.LittleEndian.PutUint64(b.id[:8], e.ids.Uint64())
 		binary.LittleEndian.PutUint64(b.id[8:], e.ids.Uint64()|1)
 		e.open = b
@@ -133,29 +183,24 @@ func (e *Engine) openBatch() *batch {
 	return e.open
 }
 
-// crowded reports whether t has to wait for the open batch to go, because the
-// store cannot hold both in one batch. What is too large alone need not wait.
+// crowded reports whether the open batch has to go without t, because the
+// store cannot hold both in one batch. What is too large alone makes none wait.
 func (e *Engine) crowded(t *tx) bool {
-	if e.limit == 0 || e.open == nil {
+	if e.limit <= 0 || e.open == nil {
 		return false
 	}
-	size := t.size() + len(t.states)
-	packed := len(e.open.states)
-	for _, other := range e.open.txs {
-		packed += other.size()
-	}
-	full := size > 0 && size < e.limit && packed+size >= e.limit // one expectation is the store's own
-	e.open.full = e.open.full || full
-	return full
+	w := t.weight()
+	return w <= e.limit && e.open.weight+w > e.limit
 }
 
-// size is how many records t changes at most, without those of existing
-// providers' states, which the writes of a batch share.
-func (t *tx) size() int {
-	n := len(t.consumers) + len(t.gone) + 3*len(t.defs) + len(t.parents) + 3*len(t.dropped) +
-		len(t.symbols) + len(t.guards) + len(t.attached)
-	for _, s := range t.states {
-		if s.i == none {
+// weight is how many records t changes at most, or what its expectations
+// weigh if that is more, without those of existing providers' states that the
+// open batch moves already.
+func (t *tx) weight() int {
+	n := len(t.consumers) + 2*len(t.gone) + 3*len(t.defs) + 2*len(t.parents) + 4*len(t.dropped) +
+		2*len(t.symbols) + 2*len(t.guards) + len(t.attached) + len(t.states)
+	for k := range t.consumers {
+		if t.consumers[k].before != 0 {
 			n++
 		}
 	}
@@ -166,14 +211,16 @@ func (t *tx) size() int {
 // reading. Every record that the writes relied on is expected at the version
 // that they saw.
 func (e *Engine) records(b *batch) store.Batch {
-	r := recorder{w: e.world, shared: e.cfg.Store.Limits().Shared, out: store.Batch{ID: b.id, Version: b.stamp}}
+	r := recorder{w: e.world, weighs: e.weighs, shared: e.cfg.Store.Limits().Shared, out: store.Batch{ID: b.id, Version: b.stamp}}
 	r.reserve(b)
 	for _, t := range b.txs {
 		r.add(t)
 	}
 	for _, s := range b.states {
 		key := store.Key{Kind: kindState, ID: r.nextID()}
-		r.expect(key, s.expect)
+		if r.expect(key, s.before.version); r.weighs {
+			r.out.Expect[len(r.out.Expect)-1].Value = r.close(encodeState(r.open(maxState), s.before.generation, s.before.updated))
+		}
 		p := e.world.provider(s.provider).pend
 		r.put(key, r.close(encodeState(r.open(maxState), p.generation, p.updated)))
 	}
@@ -184,6 +231,7 @@ func (e *Engine) records(b *batch) store.Batch {
 type recorder struct {
 	w      *world
 	shared bool // other engines may want the same names and symbols
+	weighs bool // an expectation that comes with a value is cheaper
 	kept   []store.Key
 	out    store.Batch
 	ids    string // keys of the consumers that are put, then of the states, in order
@@ -194,6 +242,9 @@ type recorder struct {
 // One string holds their keys and one slab their values.
 func (r *recorder) reserve(b *batch) {
 	n, size := len(b.states), len(b.states)*maxState
+	if r.weighs {
+		size *= 2
+	}
 	for _, t := range b.txs {
 		n += len(t.consumers) + len(t.gone)
 		for k := range t.consumers {

@@ -39,8 +39,9 @@ type Config struct {
 // committed state only and never wait for the store.
 type Engine struct {
 	cfg       Config
-	limit     int // of records in one batch of the store; 0: none
-	inFlight  int // batches under way at once
+	limit     int  // of tx.weight in one batch of the store; 0 and less: none
+	weighs    bool // the store has a limit on what expectations weigh
+	inFlight  int  // batches under way at once
 	feed      *feed
 	fresh     freshness
 	txs       sync.Pool
@@ -56,6 +57,7 @@ type Engine struct {
 	ahead  *ahead     // nil: memory only
 	open   *batch     // takes new writes; nil: none waits
 	flying []*batch   // are being committed, in the order in which they were sealed
+	sealed []*batch   // those of them that no commit loop has begun with
 	work   chan struct{}
 	loaded uint64 // revision of the snapshot that the world began with
 	failed error  // the store or its feed is gone for good
@@ -104,7 +106,11 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		e.fresh.shared, e.fresh.kick, e.fresh.asOf = shared, make(chan struct{}, 1), cfg.Now()
 	}
 	if l.Records > 0 || l.Bytes > 0 {
-		e.limit, e.cfg.Store = l.Records, intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
+		e.limit, e.weighs = l.Records-intent.DirectoryWeight, l.Weight > 0
+		if e.weighs {
+			e.limit = min(e.limit, l.Weight-intent.DirectoryWeight)
+		}
+		e.cfg.Store = intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
 	}
 	e.inFlight = max(1, e.cfg.Store.Limits().InFlight)
 	var err error
@@ -220,8 +226,11 @@ func (e *Engine) enqueue(plan func(*tx) error) (*tx, *batch, error) {
 	err := plan(t)
 	e.mu.RUnlock()
 	if err == nil && e.crowded(t) {
-		t.blocked, err = e.open, errBlocked
-		e.kick()
+		if len(e.flying) < e.inFlight {
+			e.seal()
+		} else {
+			t.blocked, err = e.flying[0], errBlocked
+		}
 	}
 	if err != nil || t.empty() {
 		b := t.blocked
@@ -240,7 +249,7 @@ func (e *Engine) enqueue(plan func(*tx) error) (*tx, *batch, error) {
 
 // kick wakes a commit loop when there is something to send; plan is held.
 func (e *Engine) kick() {
-	if !e.due() {
+	if !e.due() && len(e.sealed) == 0 {
 		return
 	}
 	select {

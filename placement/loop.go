@@ -99,11 +99,11 @@ func (e *Engine) commitLoop(ctx context.Context) {
 			return
 		}
 		for {
-			b, records := e.seal()
+			b := e.next()
 			if b == nil {
 				break
 			}
-			e.send(ctx, b, records)
+			e.send(ctx, b)
 			select {
 			case <-b.done:
 			case <-ctx.Done():
@@ -113,26 +113,16 @@ func (e *Engine) commitLoop(ctx context.Context) {
 	}
 }
 
-// seal closes the open batch for further writes, if it is time to.
-func (e *Engine) seal() (*batch, store.Batch) {
-	e.plan.Lock()
-	defer e.plan.Unlock()
-	b := e.open
-	if e.failed != nil || !e.due() {
-		return nil, store.Batch{}
-	}
-	e.open, e.flying = nil, append(e.flying, b)
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return b, e.records(b)
-}
-
 // send commits b, again and again while the outcome is unknown, or while it
 // may have overtaken a batch that it builds on. A batch that took effect is
 // settled by the follow loop.
-func (e *Engine) send(ctx context.Context, b *batch, records store.Batch) {
+func (e *Engine) send(ctx context.Context, b *batch) {
+	if e.Shared() {
+		e.await(ctx, b)
+	}
 	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
-		res, err := e.cfg.Store.Commit(ctx, records)
+		prior := e.unanswered(b)
+		res, err := e.cfg.Store.Commit(ctx, b.records)
 		switch {
 		case err != nil:
 			e.settle(b, fmt.Errorf("commit: %w", err))
@@ -140,18 +130,17 @@ func (e *Engine) send(ctx context.Context, b *batch, records store.Batch) {
 		case res.Outcome == store.Committed:
 			e.committed(b, res.Revision)
 			return
+		case res.Outcome == store.Conflict && prior == nil:
+			e.settle(b, errConflict)
+			return
 		case res.Outcome == store.Conflict:
-			earlier := e.earlier(b)
-			if earlier == nil {
-				e.settle(b, errConflict)
-				return
-			}
 			select {
-			case <-earlier.done:
-				continue
+			case <-prior.answered:
+			case <-prior.done:
 			case <-ctx.Done():
 				return
 			}
+			continue
 		}
 		e.cfg.Logger.WarnContext(ctx, "outcome of a commit is unknown, sending it again", slog.Any("cause", res.Cause))
 		select {
@@ -160,6 +149,18 @@ func (e *Engine) send(ctx context.Context, b *batch, records store.Batch) {
 			return
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// await waits until the store has said of every batch that b builds on that it
+// took effect, or they have ended.
+func (e *Engine) await(ctx context.Context, b *batch) {
+	for _, x := range b.builds {
+		select {
+		case <-x.answered:
+		case <-x.done:
+		case <-ctx.Done():
 		}
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 )
 
 // Kind names a type of record. The store does not interpret it.
@@ -54,10 +55,22 @@ type Record struct {
 }
 
 // Expectation demands that the record Key has Version, or is absent when
-// Version is 0, at the moment the batch takes effect.
+// Version is 0, at the moment the batch takes effect. Value is what the record
+// holds at that version, or nil when the writer does not know: a store may
+// find it cheaper to compare.
 type Expectation struct {
 	Key     Key
 	Version uint64
+	Value   []byte
+}
+
+// Weight is what the expectation takes of Limits.Weight: 1 where one
+// comparison tells whether it holds, otherwise 2.
+func (x *Expectation) Weight() int {
+	if x.Version == 0 || x.Version == math.MaxUint64 || x.Value != nil {
+		return 1
+	}
+	return 2
 }
 
 // Put writes Value to the record Key; its version becomes the batch's.
@@ -127,7 +140,8 @@ type Event struct {
 
 // Limits says what one batch may hold and who may open the store.
 type Limits struct {
-	Records  int  // expectations, puts and deletes each; 0: no limit
+	Records  int  // expectations, and puts and deletes together; 0: no limit
+	Weight   int  // of all expectations; 0: no limit
 	Bytes    int  // of keys and values in a batch; 0: no limit
 	KeyBytes int  // of one key's ID
 	InFlight int  // how many batches are worth having in flight at once, at least 1
@@ -190,6 +204,15 @@ var (
 	ErrNewerFormat = errors.New("store has a newer format")
 )
 
+// Weight is what the batch takes of Limits.Weight.
+func (b *Batch) Weight() int {
+	sum := 0
+	for i := range b.Expect {
+		sum += b.Expect[i].Weight()
+	}
+	return sum
+}
+
 // Validate reports the first rule of the port that b breaks under limits l,
 // or nil. The error wraps [ErrInvalid] or [ErrTooLarge].
 func (b *Batch) Validate(l Limits) error {
@@ -202,6 +225,9 @@ func (b *Batch) Validate(l Limits) error {
 	if l.Records > 0 && max(len(b.Expect), len(b.Puts)+len(b.Deletes)) > l.Records {
 		return fmt.Errorf("batch has %d expectations and %d changes, allowed are %d: %w",
 			len(b.Expect), len(b.Puts)+len(b.Deletes), l.Records, ErrTooLarge)
+	}
+	if w := b.Weight(); l.Weight > 0 && w > l.Weight {
+		return fmt.Errorf("expectations of the batch weigh %d, allowed are %d: %w", w, l.Weight, ErrTooLarge)
 	}
 	return b.validateKeys(l)
 }
@@ -219,6 +245,9 @@ func (b *Batch) validateKeys(l Limits) error {
 		seen[k] = struct{}{}
 		size += len(k.ID) + value
 		return nil
+	}
+	for i := range b.Expect {
+		size += len(b.Expect[i].Value)
 	}
 	for i := range b.Puts {
 		if err := check(b.Puts[i].Key, len(b.Puts[i].Value)); err != nil {

@@ -35,13 +35,17 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error)
 		return s.failed(ctx, b, err)
 	}
 	res, err := s.transaction(ctx, b, lease).Commit()
-	if err != nil {
+	switch {
+	case err != nil:
 		return s.failed(ctx, b, err)
-	}
-	if res.Succeeded {
+	case res.Succeeded:
 		return committed(res.Header.Revision), nil
 	}
-	return s.refused(b, res)
+	out, err := s.refused(b, res)
+	if err == nil && out.Outcome == store.Conflict && len(out.Conflicts) == 0 {
+		return store.Result{}, fmt.Errorf("a record does not hold the value that is expected of its version: %w", store.ErrInvalid)
+	}
+	return out, err
 }
 
 // expectable checks the keys that Validate does not.

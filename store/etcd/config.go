@@ -28,10 +28,11 @@ const (
 )
 
 // limits keep a transaction within what a server allows as it comes: 128
-// comparisons (two an expectation, one for the batch), as many operations,
-// and 1.5 MiB, in which an expected key stands three times.
+// comparisons, as many operations when they hold and when they do not, one of
+// each for the batch itself, and 1.5 MiB, in which an expected key stands up to
+// three times.
 func limits() store.Limits {
-	return store.Limits{Records: 63, Bytes: 1 << 20, KeyBytes: 1024, InFlight: 8, Shared: true}
+	return store.Limits{Records: 127, Weight: 127, Bytes: 1 << 20, KeyBytes: 1024, InFlight: 8, Shared: true}
 }
 
 // Config says where a store is.

@@ -73,12 +73,12 @@ func TestCompactedEngine(t *testing.T) {
 	slow.held.Store(true)
 	makeHosts(t, there, 10, 20)
 	require.NoError(t, there.DeleteProvider(t.Context(), hostID(0)))
+	require.Error(t, here.Fresh(briefly(t)))
 	admin := plain(t, cfg)
 	now, err := admin.Get(t.Context(), cfg.Prefix)
 	require.NoError(t, err)
 	_, err = admin.Compact(t.Context(), now.Header.Revision)
 	require.NoError(t, err)
-	require.Error(t, here.Fresh(briefly(t)))
 	slow.held.Store(false)
 
 	require.NoError(t, here.Fresh(t.Context()))

@@ -53,8 +53,11 @@ func decode(k store.Key, raw []byte) (store.Record, error) {
 // expect appends the comparisons that hold when x does.
 func (p keys) expect(cmps []clientv3.Cmp, x store.Expectation) []clientv3.Cmp {
 	key := p.record(x.Key)
-	if x.Version == 0 {
+	switch {
+	case x.Version == 0:
 		return append(cmps, clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
+	case x.Value != nil:
+		return append(cmps, clientv3.Compare(clientv3.Value(key), "=", encode(x.Version, x.Value)))
 	}
 	cmps = append(cmps, clientv3.Compare(clientv3.Value(key), ">", versionText(x.Version)))
 	if x.Version < math.MaxUint64 {

@@ -19,12 +19,17 @@ const (
 	fullTries = 4
 )
 
-// records is how many records one batch of the store below holds.
+// records is how many records, all of them expected, one batch of the store
+// below holds.
 func (s *Store) records() int {
+	n := someRecords
 	if s.limits.Records > 0 {
-		return s.limits.Records
+		n = s.limits.Records
 	}
-	return someRecords
+	if s.limits.Weight > 0 {
+		n = min(n, s.limits.Weight/2)
+	}
+	return n
 }
 
 // send commits an inner batch until its outcome is known or ctx ends; then it

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/kilonova-cloud/kilonova/store"
@@ -78,7 +79,7 @@ func (s *Store) sendGuarded(ctx context.Context, b store.Batch, v *view) (store.
 	for _, k := range distinct(&b) {
 		guarded.Expect = append(guarded.Expect, store.Expectation{Key: k, Version: v.records[k].record.Version})
 	}
-	if s.limits.Records > 0 && len(guarded.Expect) > s.limits.Records {
+	if errors.Is(guarded.Validate(s.limits), store.ErrTooLarge) {
 		if splittable(&b) {
 			res, err := s.commitLarge(ctx, b)
 			return res, false, err

@@ -37,6 +37,10 @@ type Config struct {
 	Now func() time.Time
 }
 
+// DirectoryWeight and one record are the share that intents take of what the
+// store below allows for the expectations of a batch.
+const DirectoryWeight = 2
+
 // Store is a [store.Store] without limits around one that has them.
 type Store struct {
 	inner  store.Store
@@ -74,7 +78,7 @@ func Wrap(inner store.Store, cfg Config) *Store {
 // on records and bytes.
 func (s *Store) Limits() store.Limits {
 	l := s.limits
-	l.Records, l.Bytes = 0, 0
+	l.Records, l.Weight, l.Bytes = 0, 0, 0
 	return l
 }
 
@@ -135,6 +139,9 @@ func (s *Store) check(b *store.Batch) error {
 // directory.
 func (s *Store) fits(b *store.Batch) bool {
 	if n := s.limits.Records; n > 0 && max(len(b.Expect)+1, len(b.Puts)+len(b.Deletes)) > n {
+		return false
+	}
+	if n := s.limits.Weight; n > 0 && b.Weight()+DirectoryWeight > n {
 		return false
 	}
 	return s.limits.Bytes == 0 || sizeOf(b) <= s.limits.Bytes

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -111,24 +112,33 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error)
 	if rev, known := s.feed.Revision(b.ID); known {
 		return store.Result{Outcome: store.Committed, Revision: rev}, nil
 	}
-	if conflicts := s.conflicts(b.Expect); len(conflicts) > 0 {
+	conflicts, err := s.conflicts(b.Expect)
+	switch {
+	case err != nil:
+		return store.Result{}, err
+	case len(conflicts) > 0:
 		return store.Result{Outcome: store.Conflict, Conflicts: conflicts}, nil
 	}
 	return store.Result{Outcome: store.Committed, Revision: s.apply(b)}, nil
 }
 
-func (s *Store) conflicts(expect []store.Expectation) []store.Record {
-	var conflicts []store.Record
+func (s *Store) conflicts(expect []store.Expectation) (conflicts []store.Record, err error) {
 	for _, x := range expect {
 		present := store.Record{Key: x.Key}
 		if slot, ok := s.index[x.Key]; ok {
 			present = s.slots[slot]
 		}
-		if present.Version != x.Version {
+		switch {
+		case present.Version != x.Version:
 			conflicts = append(conflicts, present)
+		case x.Value != nil && !bytes.Equal(x.Value, present.Value):
+			err = fmt.Errorf("record %v does not hold the value that is expected of its version: %w", x.Key, store.ErrInvalid)
 		}
 	}
-	return conflicts
+	if len(conflicts) > 0 {
+		return conflicts, nil
+	}
+	return nil, err
 }
 
 func (s *Store) apply(b store.Batch) uint64 {

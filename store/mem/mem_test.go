@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 
 func TestConformanceWithLimits(t *testing.T) {
 	t.Parallel()
-	limits := store.Limits{Records: 10, Bytes: 64 << 10, KeyBytes: 300, InFlight: 8, Shared: true}
+	limits := store.Limits{Records: 10, Weight: 10, Bytes: 64 << 10, KeyBytes: 300, InFlight: 8, Shared: true}
 	storetest.Run(t, func(*testing.T) store.Store { return mem.New(mem.Config{Limits: limits}) })
 }
 

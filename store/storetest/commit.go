@@ -41,6 +41,8 @@ func testExpectations(e *env) {
 	}{
 		{"present, as expected", store.Expectation{Key: there, Version: 7}, store.Committed},
 		{"present, older expected", store.Expectation{Key: there, Version: 6}, store.Conflict},
+		{"present, as expected, and its value", store.Expectation{Key: there, Version: 7, Value: []byte("x")}, store.Committed},
+		{"present, older expected, and its value", store.Expectation{Key: there, Version: 6, Value: []byte("x")}, store.Conflict},
 		{"present, newer expected", store.Expectation{Key: there, Version: 9}, store.Conflict},
 		{"present, absent expected", store.Expectation{Key: there}, store.Conflict},
 		{"deleted, absent expected", store.Expectation{Key: gone}, store.Committed},
@@ -166,6 +168,18 @@ func testLimits(e *env) {
 		require.ErrorIs(e, err, store.ErrTooLarge)
 		e.must(store.Batch{Version: 1, Puts: puts[1:]})
 	}
+	if l.Weight > 0 {
+		var heavy []store.Expectation
+		for i := range l.Weight/2 + 1 {
+			heavy = append(heavy, store.Expectation{Key: key("%d", i), Version: 9})
+		}
+		_, err := e.s.Commit(e.ctx, store.Batch{ID: e.id(), Version: 10, Expect: heavy})
+		require.ErrorIs(e, err, store.ErrTooLarge)
+		light := e.lightest(l)
+		e.must(store.Batch{Version: 11, Expect: light})
+		_, err = e.s.Commit(e.ctx, store.Batch{ID: e.id(), Version: 12, Expect: append(light, store.Expectation{Key: key("one more")})})
+		require.ErrorIs(e, err, store.ErrTooLarge)
+	}
 	if l.Bytes > 0 {
 		k := key("large")
 		large := store.Put{Key: k, Value: make([]byte, l.Bytes-len(k.ID)+1)}
@@ -174,6 +188,23 @@ func testLimits(e *env) {
 		large.Value = large.Value[1:]
 		e.must(store.Batch{Version: 2, Puts: []store.Put{large}})
 	}
+}
+
+// lightest returns as many expectations as a batch holds, every other one with
+// a value.
+func (e *env) lightest(l store.Limits) []store.Expectation {
+	var puts []store.Put
+	var out []store.Expectation
+	for i := range min(l.Weight, l.Records) {
+		x := store.Expectation{Key: key("light %d", i)}
+		if i%2 == 0 {
+			x.Version, x.Value = 10, []byte{byte(i)}
+			puts = append(puts, store.Put{Key: x.Key, Value: x.Value})
+		}
+		out = append(out, x)
+	}
+	e.must(store.Batch{Version: 10, Puts: puts})
+	return out
 }
 
 func testEndedContext(e *env) {

@@ -32,6 +32,6 @@ func CommitRetry(ctx context.Context, s store.Store, b store.Batch) (store.Resul
 
 func spurious(b store.Batch, conflicts []store.Record) bool {
 	return !slices.ContainsFunc(conflicts, func(r store.Record) bool {
-		return !slices.Contains(b.Expect, store.Expectation{Key: r.Key, Version: r.Version})
+		return !slices.ContainsFunc(b.Expect, func(x store.Expectation) bool { return x.Key == r.Key && x.Version == r.Version })
 	})
 }
