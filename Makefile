@@ -8,8 +8,8 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-scheduler packing build run generate differential
-.PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-nova corpus-nova
+.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-scheduler packing build run generate differential
+.PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-nova corpus-nova
 .PHONY: sim soak-sim
 
 ## check: format, lint, test (the default)
@@ -69,6 +69,15 @@ perf-etcd: bin/etcd
 	export ETCD_SERVER=$(CURDIR)/bin/etcd && bash .ci/etcd.sh bash -c "$(ETCDBENCH) 'Claims|Engines' -test.benchtime 5x && $(ETCDBENCH) Staleness -test.benchtime 5000x && $(ETCDBENCH) Open -test.benchtime 1x" | tee $(ETCDOUT)
 	$(GO) run ./internal/perftable etcd docs <$(ETCDOUT)
 
+BUSOUT := bench/results/bus.txt
+BUSBENCH := bash .ci/rabbitmq.sh -run '^$$' -bench
+
+## perf-bus: the figures of the bus on RabbitMQ beside a bare client, kept in bench/results/bus.txt
+perf-bus:
+	$(BUSBENCH) 'Call' -benchtime 5000x -count 5 | tee $(BUSOUT)
+	$(BUSBENCH) 'Rate' -benchtime 10x -count 5 | tee -a $(BUSOUT)
+	$(GO) run ./internal/perftable bus docs <$(BUSOUT)
+
 PACKOUT := bench/results/packing.txt
 
 ## packing: how full policies pack the traces, kept in bench/results/packing.txt; KILONOVA_VM_FILE and KILONOVA_VM_SHAPE=VCPU:GIB add a trace of virtual machines
@@ -123,6 +132,10 @@ soak-http:
 ## soak-etcd: engines on an etcd cluster while members, engines and networks fail
 soak-etcd: bin/etcd
 	ETCD_SERVER=$(CURDIR)/bin/etcd $(SOAK) -tags integration ./internal/etcdtest 2>&1 | grep -v '"logger":"etcd-client"' | tee bench/results/$@.txt
+
+## soak-bus: the bus on RabbitMQ while its broker is killed, paused, out of memory and cut off, ten rounds
+soak-bus:
+	KILONOVA_SOAK=1 bash .ci/rabbitmq.sh -run '^TestFaults$$' -timeout 60m -v 2>&1 | tee bench/results/$@.txt
 
 # the source of Nova that decisions are compared with; its libraries are those of Debian's python3-nova
 NOVA ?= bin/nova

@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"compute/topology":          {"internal/pyvalue", "scheduler"},
 	"examples/customfilter":     {"*"},
 	"examples/durable":          {"*"},
+	"examples/messages":         {"*"},
 	"examples/nestedgpu":        {"*"},
 	"examples/quickstart":       {"*"},
 	"examples/schedulerservice": {"*"},

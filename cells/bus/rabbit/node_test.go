@@ -33,7 +33,7 @@ const (
 )
 
 // newNode starts a node, which ends with the test.
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	if _, err := os.Stat(nodeBin + "rabbitmq-server"); err != nil {
 		t.Skip("needs rabbitmq-server")
@@ -55,7 +55,7 @@ func newNode(t *testing.T) *node {
 	user := fmt.Sprintf(`"name":%q,"password_hash":%q,"hashing_algorithm":"rabbit_password_hashing_sha256","tags":""`,
 		nodeUser, base64.StdEncoding.EncodeToString(append([]byte("salt"), hash[:]...)))
 	n.write(t, "definitions.json", fmt.Sprintf(`{"vhosts":[{"name":"/"},{"name":"cell1"},{"name":"cell2"}],"users":[{%s}],"permissions":[
-		{"user":%[2]q,"vhost":"cell1","configure":".*","write":".*","read":".*"},
+		{"user":%[2]q,"vhost":"cell1","configure":"^kn\\..*","write":"^(kn\\..*|amq\\.default)$","read":"^kn\\..*"},
 		{"user":%[2]q,"vhost":"cell2","configure":".*","write":".*","read":".*"}]}`, user, nodeUser))
 	n.write(t, "rabbitmq.conf", fmt.Sprintf(
 		"listeners.tcp.default = 127.0.0.1:%d\nload_definitions = %s/definitions.json\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n", n.port, dir))
@@ -73,7 +73,7 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-func freePorts(t *testing.T, count int) (ports []int) {
+func freePorts(t testing.TB, count int) (ports []int) {
 	t.Helper()
 	for range count {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,7 +86,7 @@ func freePorts(t *testing.T, count int) (ports []int) {
 	return ports
 }
 
-func (n *node) write(t *testing.T, name, text string) {
+func (n *node) write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func (n *node) write(t *testing.T, name, text string) {
 }
 
 // start starts the node and waits until it is up.
-func (n *node) start(t *testing.T) {
+func (n *node) start(t testing.TB) {
 	t.Helper()
 	_ = os.Remove(n.dir + "/pid")
 	log, err := os.OpenFile(n.dir+"/stdout", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -126,7 +126,7 @@ func (n *node) pid() int {
 	return pid
 }
 
-func (n *node) signal(t *testing.T, s syscall.Signal) {
+func (n *node) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
 	if pid := n.pid(); pid > 1 {
 		if err := syscall.Kill(pid, s); err != nil && err != syscall.ESRCH {
@@ -136,7 +136,7 @@ func (n *node) signal(t *testing.T, s syscall.Signal) {
 }
 
 // gone waits until the node is no more.
-func (n *node) gone(t *testing.T) {
+func (n *node) gone(t testing.TB) {
 	t.Helper()
 	for range 400 {
 		if pid := n.pid(); pid <= 1 || syscall.Kill(pid, 0) == syscall.ESRCH {
@@ -148,7 +148,7 @@ func (n *node) gone(t *testing.T) {
 }
 
 // ctl is rabbitmqctl.
-func (n *node) ctl(t *testing.T, args ...string) {
+func (n *node) ctl(t testing.TB, args ...string) {
 	t.Helper()
 	cmd := exec.Command(nodeBin+"rabbitmqctl", append([]string{"-q"}, args...)...)
 	cmd.Env = n.env

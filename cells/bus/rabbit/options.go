@@ -9,7 +9,7 @@ import (
 )
 
 // Options are those of [oslo_messaging_rabbit] that mean something here;
-// docs/cells.md has all of them.
+// docs/messages.md has all of them.
 type Options struct {
 	SSL                            bool
 	SSLKeyFile                     string
