@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"cells/bus/internal/work":   {"cells/bus"},
 	"cells/bus/local":           {"cells/bus", "cells/bus/internal/work"},
 	"cells/bus/rabbit":          {"cells/bus", "cells/bus/internal/work"},
+	"cells/router":              {},
 	"cmd/kilonova":              {"*"},
 	"compute/topology":          {"internal/pyvalue", "scheduler"},
 	"examples/customfilter":     {"*"},
