@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -34,14 +35,14 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error)
 	if err != nil {
 		return s.failed(ctx, b, err)
 	}
-	res, err := s.transaction(ctx, b, lease).Commit()
+	res, err := s.send(ctx, &b, lease)
 	switch {
 	case err != nil:
 		return s.failed(ctx, b, err)
 	case res.Succeeded:
 		return committed(res.Header.Revision), nil
 	}
-	out, err := s.refused(b, res)
+	out, err := refused(b, res)
 	if err == nil && out.Outcome == store.Conflict && len(out.Conflicts) == 0 {
 		return store.Result{}, fmt.Errorf("a record does not hold the value that is expected of its version: %w", store.ErrInvalid)
 	}
@@ -62,29 +63,32 @@ func committed(revision int64) store.Result {
 	return store.Result{Outcome: store.Committed, Revision: uint64(revision)}
 }
 
-// transaction is the batch as etcd takes it. When it does not apply, it reads
-// the batch's own key and every expected one.
-func (s *Store) transaction(ctx context.Context, b store.Batch, lease clientv3.LeaseID) clientv3.Txn {
-	id := s.keys.batch(b.ID)
-	cmps := append(make([]clientv3.Cmp, 0, 1+2*len(b.Expect)), clientv3.Compare(clientv3.CreateRevision(id), "=", 0))
-	reads := append(make([]clientv3.Op, 0, 1+len(b.Expect)), clientv3.OpGet(id))
-	for _, x := range b.Expect {
-		cmps = s.keys.expect(cmps, x)
-		reads = append(reads, clientv3.OpGet(s.keys.record(x.Key)))
+// explained is how many batches after a refused one tell what they find.
+const explained = 64
+
+// send sends a batch. The reads that tell why it is refused are a third of a
+// request, so while nothing is refused they are left out; then the batch is
+// sent again with them, and so are those that come next.
+func (s *Store) send(ctx context.Context, b *store.Batch, lease clientv3.LeaseID) (*pb.TxnResponse, error) {
+	explains := s.explains.Load() > 0
+	res, err := s.kv.Txn(ctx, s.keys.transaction(b, lease, explains))
+	if err != nil {
+		return nil, clientv3.ContextError(ctx, err)
 	}
-	writes := make([]clientv3.Op, 0, 1+len(b.Puts)+len(b.Deletes))
-	for i := range b.Puts {
-		writes = append(writes, clientv3.OpPut(s.keys.record(b.Puts[i].Key), encode(b.Version, b.Puts[i].Value)))
+	switch {
+	case !res.Succeeded && len(res.Responses[0].GetResponseRange().Kvs) == 0:
+		s.explains.Store(explained)
+		if !explains {
+			return s.send(ctx, b, lease)
+		}
+	case explains:
+		s.explains.Add(-1)
 	}
-	for _, k := range b.Deletes {
-		writes = append(writes, clientv3.OpDelete(s.keys.record(k)))
-	}
-	writes = append(writes, clientv3.OpPut(id, encodeBatch(b), clientv3.WithLease(lease)))
-	return s.client.Txn(ctx).If(cmps...).Then(writes...).Else(reads...)
+	return res, nil
 }
 
 // refused tells from what a transaction read why it did not apply.
-func (s *Store) refused(b store.Batch, res *clientv3.TxnResponse) (store.Result, error) {
+func refused(b store.Batch, res *pb.TxnResponse) (store.Result, error) {
 	if own := res.Responses[0].GetResponseRange().Kvs; len(own) > 0 {
 		return committed(own[0].CreateRevision), nil // by an earlier try
 	}

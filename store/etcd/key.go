@@ -3,9 +3,6 @@ package etcd
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kilonova-cloud/kilonova/store"
 )
@@ -34,12 +31,10 @@ func (p keys) parse(key []byte) (store.Key, error) {
 	return store.Key{Kind: store.Kind(key[at]), ID: string(key[at+1:])}, nil
 }
 
-func versionText(v uint64) string { return string(binary.BigEndian.AppendUint64(nil, v)) }
-
-func encode(version uint64, value []byte) string {
+func encode(version uint64, value []byte) []byte {
 	b := make([]byte, 0, headBytes+len(value))
 	b = append(binary.BigEndian.AppendUint64(b, version), recordMark)
-	return string(append(b, value...))
+	return append(b, value...)
 }
 
 // decode returns the record k whose stored value is raw.
@@ -50,30 +45,14 @@ func decode(k store.Key, raw []byte) (store.Record, error) {
 	return store.Record{Key: k, Version: binary.BigEndian.Uint64(raw), Value: raw[headBytes:]}, nil
 }
 
-// expect appends the comparisons that hold when x does.
-func (p keys) expect(cmps []clientv3.Cmp, x store.Expectation) []clientv3.Cmp {
-	key := p.record(x.Key)
-	switch {
-	case x.Version == 0:
-		return append(cmps, clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
-	case x.Value != nil:
-		return append(cmps, clientv3.Compare(clientv3.Value(key), "=", encode(x.Version, x.Value)))
-	}
-	cmps = append(cmps, clientv3.Compare(clientv3.Value(key), ">", versionText(x.Version)))
-	if x.Version < math.MaxUint64 {
-		cmps = append(cmps, clientv3.Compare(clientv3.Value(key), "<", versionText(x.Version+1)))
-	}
-	return cmps
-}
-
 // encodeBatch is the value of a batch's key.
-func encodeBatch(b store.Batch) string {
+func encodeBatch(b *store.Batch) []byte {
 	out := binary.BigEndian.AppendUint64(nil, b.Version)
 	for _, k := range b.Deletes {
 		out = binary.AppendUvarint(append(out, byte(k.Kind)), uint64(len(k.ID)))
 		out = append(out, k.ID...)
 	}
-	return string(out)
+	return out
 }
 
 // decodeBatch reads a batch's version and deletes into ev.

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/kilonova-cloud/kilonova/store"
 )
@@ -19,6 +22,7 @@ import (
 // Store is a [store.Store] in an etcd cluster.
 type Store struct {
 	client  *clientv3.Client
+	kv      pb.KVClient // of client
 	keys    keys
 	timeout time.Duration
 
@@ -27,6 +31,8 @@ type Store struct {
 	leaseMu sync.Mutex
 	lease   clientv3.LeaseID
 	renew   time.Time // when the next lease is due
+
+	explains atomic.Int64 // how many more batches read what they expect if they are refused
 
 	latest    atomic.Uint64 // revision that Latest has told
 	listenMu  sync.Mutex
@@ -56,11 +62,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: cfg.Endpoints, TLS: encrypt, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
 		DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout,
+		// What the client asks for itself, for the calls that are made without it.
+		DialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32))},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %q: %w", cfg.Endpoints, err)
 	}
-	s := &Store{client: client, keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout, listeners: map[chan struct{}]struct{}{}}
+	s := &Store{client: client, kv: clientv3.RetryKVClient(client), keys: keys(cfg.Prefix + "/"), timeout: cfg.RequestTimeout, listeners: map[chan struct{}]struct{}{}}
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	if err := s.checkPrefix(ctx, cfg); err != nil {
