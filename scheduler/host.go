@@ -50,9 +50,20 @@ type HostState struct {
 	NUMATopology json.RawMessage
 	PCIPools     json.RawMessage
 
+	// Candidates are what placement offers on the host for PCI devices, the
+	// best first; they matter with [filter_scheduler] pci_in_placement only.
+	Candidates []Candidate
+
 	// Topology is both of them as a [TopologyKeeper] reads them, with what
 	// instances took since; the core passes it on. nil: not read yet.
 	Topology any
+}
+
+// Candidate is one way to allocate a request on a host.
+type Candidate struct {
+	// Mappings has the UUIDs of the providers of each request group, by its
+	// suffix.
+	Mappings map[string][]string
 }
 
 // Instance is what is known of an instance on a host.

@@ -17,6 +17,8 @@ type Alias struct {
 	policy string
 	types  []string // by spec, "": none
 	specs  [][]attribute
+	class  string   // placement's resource class, with devices in placement
+	traits []string // that a provider must have
 }
 
 const (
@@ -27,9 +29,17 @@ const (
 // ParseAliases reads the values of [pci] alias, one JSON object each. Several
 // of one name are alternatives, whose device type and NUMA policy agree.
 //
-// Source: nova, pci/request.py, get_alias_from_config, without placement's
-// allocation of devices.
-func ParseAliases(values []string) (Aliases, error) {
+// Source: nova, pci/request.py, get_alias_from_config.
+func ParseAliases(values []string) (Aliases, error) { return parseAliases(values, false) }
+
+// ParsePlacementAliases reads aliases of devices that placement allocates: a
+// resource class does instead of vendor and product, and a name has no
+// alternatives.
+//
+// Source: nova, pci/request.py, _validate_aliases.
+func ParsePlacementAliases(values []string) (Aliases, error) { return parseAliases(values, true) }
+
+func parseAliases(values []string, placed bool) (Aliases, error) {
 	aliases := Aliases{}
 	for i, value := range values {
 		field := fmt.Sprintf("%s[%d]", aliasField, i)
@@ -37,14 +47,14 @@ func ParseAliases(values []string) (Aliases, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := aliases.add(d); err != nil {
+		if err := aliases.add(d, placed); err != nil {
 			return nil, err
 		}
 	}
 	return aliases, nil
 }
 
-func (a Aliases) add(d document) error {
+func (a Aliases) add(d document, placed bool) error {
 	m, err := d.object("name", "capability_type", "product_id", "vendor_id", aliasType, "numa_policy", "resource_class", "traits", "live_migratable")
 	if err != nil {
 		return err
@@ -67,8 +77,17 @@ func (a Aliases) add(d document) error {
 	if err != nil {
 		return err
 	}
+	if _, has := m["resource_class"]; !has || !placed {
+		if err := needIDs(d, m); err != nil {
+			return err
+		}
+	}
 	known, has := a[name]
 	switch {
+	case has && placed:
+		return &FieldError{d.field + ".name", name, "another one than those before: with [filter_scheduler] pci_in_placement an alias has no alternatives"}
+	case placed:
+		known.policy, known.class, known.traits = policy, classOf(m), traitsOf(m)
 	case !has:
 		known.policy = policy
 	case known.policy != policy:
@@ -113,13 +132,18 @@ func parseSpec(d document, m map[string]any) (spec []attribute, deviceType strin
 		}
 		spec = append(spec, attribute{name, strings.ToLower(value)})
 	}
-	for _, name := range []string{"vendor_id", "product_id"} {
-		if _, has := m[name]; !has {
-			return nil, "", &FieldError{d.field + "." + name, nil, "four hexadecimal digits"}
-		}
-	}
 	slices.SortFunc(spec, func(a, b attribute) int { return cmp.Compare(a.name, b.name) })
 	return spec, deviceType, nil
+}
+
+// needIDs says which of vendor and product is not told.
+func needIDs(d document, m map[string]any) error {
+	for _, name := range []string{"vendor_id", "product_id"} {
+		if _, has := m[name]; !has {
+			return &FieldError{d.field + "." + name, nil, "four hexadecimal digits"}
+		}
+	}
+	return nil
 }
 
 func isID(s string) bool {

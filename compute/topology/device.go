@@ -68,14 +68,16 @@ func (f *Fitter) resetDevices(h *Host) {
 // Source: nova, pci/stats.py, PciDeviceStats.apply_requests.
 func (f *Fitter) takeAll(h *Host, requests []Request, ids []int) (bool, error) {
 	for i := range requests {
-		if ok, err := f.take(h, &requests[i], ids); !ok || err != nil {
+		if ok, err := f.take(h, &requests[i], ids, f.providers(requests, i)); !ok || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-func (f *Fitter) take(h *Host, r *Request, ids []int) (bool, error) {
+// take takes the devices of one request; from names a provider for each, if
+// placement has allocated them.
+func (f *Fitter) take(h *Host, r *Request, ids []int, from []string) (bool, error) {
 	f.pools = f.pools[:0]
 	for i := range h.Pools {
 		if f.left[i] != gone && r.matches(&h.Pools[i]) {
@@ -94,12 +96,15 @@ func (f *Fitter) take(h *Host, r *Request, ids []int) (bool, error) {
 	}
 	allowed := pools[:0]
 	for _, i := range pools {
-		if r.allows(&h.Pools[i]) {
+		if r.allows(&h.Pools[i]) && (len(from) == 0 || f.offered(&h.Pools[i], f.left[i], from)) {
 			allowed = append(allowed, i)
 		}
 	}
 	if len(allowed) == 0 || f.sum(allowed) < r.Count {
 		return false, nil
+	}
+	if len(from) > 0 {
+		return f.takeFrom(h, allowed, from), nil
 	}
 	count := r.Count
 	for _, i := range allowed {

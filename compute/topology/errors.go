@@ -17,6 +17,9 @@ var (
 	ErrUsage = errors.New("usage does not agree with the host")
 	// ErrDevices is a host without the devices that an instance takes.
 	ErrDevices = errors.New("not enough PCI devices")
+	// ErrNoCandidate is a host on which placement offers no candidate that has
+	// the devices.
+	ErrNoCandidate = errors.New("no allocation candidate has the PCI devices")
 	// ErrNoSiblings is a cell without any core, on which a CPU shall be pinned.
 	ErrNoSiblings = errors.New("cell has no siblings")
 )

@@ -55,6 +55,16 @@ func (f numaFilter) Pass(r *scheduler.Request, h *scheduler.HostState) (schedule
 	}
 	fitter := f.fitter()
 	defer f.fitters.Put(fitter)
+	if f.placement && len(i.Requests) > 0 {
+		kept, why, err := f.kept(fitter, r.Spec, h, f.until(numaFilterName))
+		switch {
+		case err != nil || len(kept) > 0:
+			return scheduler.Reason{}, unevaluable(err)
+		case why.Passes():
+			why = noCandidate(i, h)
+		}
+		return why, nil
+	}
 	fitter.ratios = limitsOf(r.Spec, h)
 	why, err := fitter.Fit(host, i, &fitter.ratios)
 	return why, unevaluable(err)
@@ -80,7 +90,7 @@ func NewPCIPassthroughFilter(o *scheduler.Options) (scheduler.Filter, error) {
 }
 
 // Name returns PciPassthroughFilter.
-func (pciFilter) Name() string { return "PciPassthroughFilter" }
+func (pciFilter) Name() string { return pciFilterName }
 
 // Reads returns what the filter looks at.
 func (pciFilter) Reads() scheduler.Reads { return scheduler.ReadsAllocations | scheduler.ReadsRequest }
@@ -105,12 +115,12 @@ func (f pciFilter) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler
 	}
 	fitter := f.fitter()
 	defer f.fitters.Put(fitter)
-	fitter.resetDevices(host)
-	for at := range i.Requests {
-		q := &i.Requests[at]
-		if ok, err := fitter.take(host, q, nil); !ok || err != nil {
-			return scheduler.Reason{Why: "no %w devices of PCI alias %t are free", Want: float64(q.Count), Text: q.Alias}, err
+	if f.placement {
+		kept, _, err := f.kept(fitter, r.Spec, h, f.until(pciFilterName))
+		if err != nil || len(kept) == 0 {
+			return noCandidate(i, h), err
 		}
+		return scheduler.Reason{}, nil
 	}
-	return scheduler.Reason{}, nil
+	return fitter.devices(host, i)
 }

@@ -32,14 +32,18 @@ type Fitter struct {
 
 	limits *Limits
 	ratios Limits // of the filter
-	cells  []cellState
-	order  []int // of the host's cells
-	pick   []int // a choice of places in order, one for each cell
-	ids    []int // every ID that cells of the host and of the instance have
-	memo   []verdict
-	pins   []Pin            // of a trial
-	why    scheduler.Reason // of the cell that failed deepest
-	depth  int
+
+	candidate *scheduler.Candidate // that devices are taken by, nil: by none
+	from      []string             // providers of a request's devices
+
+	cells []cellState
+	order []int // of the host's cells
+	pick  []int // a choice of places in order, one for each cell
+	ids   []int // every ID that cells of the host and of the instance have
+	memo  []verdict
+	pins  []Pin            // of a trial
+	why   scheduler.Reason // of the cell that failed deepest
+	depth int
 
 	left          []int64 // devices by pool
 	pools, chosen []int

@@ -13,18 +13,22 @@ import (
 // RequestSpec.Topology an *[Instance].
 type Keeper struct {
 	aliases   Aliases
-	placement bool // looks for devices
-	limited   bool // the filter notes limits
+	placement bool     // looks for devices
+	limited   bool     // the filter notes limits
+	asked     []string // filters that look at candidates, in their order
 	fitters   sync.Pool
 }
 
 var _ scheduler.TopologyKeeper = (*Keeper)(nil)
 
-const numaFilterName = "NUMATopologyFilter"
+const (
+	numaFilterName = "NUMATopologyFilter"
+	pciFilterName  = "PciPassthroughFilter"
+)
 
 // NewKeeper makes a keeper from [pci] alias and [compute]
 // packing_host_numa_cells_allocation_strategy. With [filter_scheduler]
-// pci_in_placement it refuses requests for devices, and reads no aliases.
+// pci_in_placement devices come from the candidates of a host.
 func NewKeeper(o *scheduler.Options) (*Keeper, error) {
 	pack := o.PackingHostNUMACellsAllocationStrategy
 	k := &Keeper{
@@ -32,11 +36,13 @@ func NewKeeper(o *scheduler.Options) (*Keeper, error) {
 		limited:   slices.Contains(o.EnabledFilters, numaFilterName),
 		fitters:   sync.Pool{New: func() any { return &Fitter{Pack: pack} }},
 	}
-	if k.placement {
-		return k, nil
+	for _, name := range o.EnabledFilters {
+		if name == numaFilterName || name == pciFilterName {
+			k.asked = append(k.asked, name)
+		}
 	}
 	var err error
-	k.aliases, err = ParseAliases(o.PCIAliases)
+	k.aliases, err = parseAliases(o.PCIAliases, k.placement)
 	return k, err
 }
 
@@ -82,12 +88,50 @@ func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filte
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)
+	if k.placement && len(i.Requests) > 0 {
+		if filtered {
+			if h.Candidates, _, err = k.kept(f, s, h, k.asked); err != nil {
+				return err
+			}
+		}
+		if len(h.Candidates) == 0 {
+			return fmt.Errorf("host %s: %w", h.Host, ErrNoCandidate)
+		}
+		f.candidate = &h.Candidates[0]
+	}
 	host, i, err = f.Consume(host, i, limits)
 	h.Topology, h.FreePCI, s.Topology = host, host.FreeDevices(), i
 	return err
 }
 
-func (k *Keeper) fitter() *Fitter { return k.fitters.Get().(*Fitter) }
+func (k *Keeper) fitter() *Fitter {
+	f := k.fitters.Get().(*Fitter)
+	f.candidate = nil
+	return f
+}
+
+// until returns the filters that look at candidates, up to one of them, which
+// may be asked without being enabled.
+func (k *Keeper) until(name string) []string {
+	if at := slices.Index(k.asked, name); at >= 0 {
+		return k.asked[:at+1]
+	}
+	return []string{name}
+}
+
+// kept returns the candidates of a host that some filters leave.
+func (k *Keeper) kept(f *Fitter, s *scheduler.RequestSpec, h *scheduler.HostState, asked []string) ([]scheduler.Candidate, scheduler.Reason, error) {
+	i, err := k.instance(s)
+	if err != nil {
+		return nil, scheduler.Reason{}, err
+	}
+	host, err := hostOf(h)
+	if err != nil {
+		return nil, scheduler.Reason{}, err
+	}
+	f.ratios = limitsOf(s, h)
+	return f.keep(host, i, h.Candidates, asked)
+}
 
 // instance returns the topology of a spec, which ReadSpec may not have read.
 func (k *Keeper) instance(s *scheduler.RequestSpec) (*Instance, error) {
@@ -98,9 +142,6 @@ func (k *Keeper) instance(s *scheduler.RequestSpec) (*Instance, error) {
 }
 
 func (k *Keeper) read(s *scheduler.RequestSpec) (*Instance, error) {
-	if text, has := s.Flavor.ExtraSpecs[aliasSpec]; has && k.placement {
-		return nil, &FieldError{aliasSpec, text, "nothing with [filter_scheduler] pci_in_placement: devices are not looked for in placement"}
-	}
 	return k.aliases.Instance(&s.Flavor, s.Image)
 }
 

@@ -60,6 +60,9 @@ func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byt
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)
+	if k.placement && len(i.Requests) > 0 {
+		return nil, scheduler.Reason{Why: "devices of PCI alias %t are in placement, and are not claimed from there", Text: i.Requests[0].Alias}, nil
+	}
 	if len(i.Cells) > 0 {
 		if why, err := f.Fit(host, i, limits); err != nil || !why.Passes() {
 			return nil, why, err

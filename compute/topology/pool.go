@@ -32,6 +32,8 @@ type Pool struct {
 	never      bool // vDPA and remote managed devices are not for aliases
 	pf         bool
 	live       string // live_migratable, as it is written
+	provider   string // in placement, "": none
+	bound      bool   // there is a provider, or a null for one
 }
 
 // Tag is a further attribute of a pool.
@@ -48,10 +50,12 @@ type attribute struct{ name, value string }
 func NewPool(p Pool) Pool {
 	p.attributes = []attribute{{"vendor_id", strings.ToLower(p.VendorID)}, {"product_id", strings.ToLower(p.ProductID)}}
 	p.never, p.pf, p.live = p.DevType == typeVDPA, p.DevType == typePF, ""
+	p.provider, p.bound = "", false
 	if p.DevType != "" {
 		p.attributes = append(p.attributes, attribute{"dev_type", strings.ToLower(p.DevType)})
 	}
 	for _, t := range p.Tags {
+		p.bound = p.bound || t.Name == "rp_uuid"
 		if t.Null {
 			continue
 		}
@@ -61,6 +65,8 @@ func NewPool(p Pool) Pool {
 			p.never = p.never || pyvalue.Bool(t.Value)
 		case "live_migratable":
 			p.live = t.Value
+		case "rp_uuid":
+			p.provider = t.Value
 		}
 	}
 	return p

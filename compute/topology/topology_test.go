@@ -93,18 +93,6 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %q", alias, a, err, want)
 		}
 	}
-	k, err := NewKeeper(&scheduler.Options{PCIInPlacement: true, PCIAliases: []string{`{"name": "a", "resource_class": "CUSTOM_A"}`}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec := scheduler.RequestSpec{Flavor: scheduler.Flavor{VCPUs: 1}}
-	if err := k.ReadSpec(&spec); err != nil {
-		t.Error(err)
-	}
-	spec.Flavor.ExtraSpecs = map[string]string{aliasSpec: "a:1"}
-	if err := k.ReadSpec(&spec); !errors.Is(err, ErrInvalid) {
-		t.Errorf("pci_in_placement: %v", err)
-	}
 }
 
 // TestImage holds what image properties say, in the form that

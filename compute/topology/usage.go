@@ -62,7 +62,7 @@ func (f *Fitter) consumeDevices(h *Host, i *Instance) error {
 	var err error
 	for at := range i.Requests {
 		r, before := &i.Requests[at], slices.Clone(f.left)
-		ok, failed := f.take(h, r, f.places)
+		ok, failed := f.take(h, r, f.places, f.providers(i.Requests, at))
 		if !ok || failed != nil {
 			err = cmp.Or(failed, ErrDevices)
 			break

@@ -208,6 +208,7 @@ var families = []family{
 	{"PciPassthroughFilter", pci},
 	{"NUMA and PCI", numaPCI},
 	{"NUMA and networks", near},
+	{"PCI in placement", placedDevices},
 	{"weighers", weighers},
 	{"BuildFailureWeigher", buildFailure},
 	{"CrossCellWeigher", crossCell},

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 
 os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
 
@@ -39,6 +40,7 @@ from nova.virt import hardware  # noqa: E402
 
 objects.register_all()
 logging.disable(logging.CRITICAL)
+warnings.simplefilter('ignore', FutureWarning)  # IDs that are no UUIDs
 CONF = nova.conf.CONF
 CONF([], project='nova', default_config_files=[])
 NOW = datetime.datetime(2026, 1, 1, 12, 0, 0)
@@ -269,6 +271,9 @@ def request_spec(s):
                 fl, meta))
     except Exception as e:
         raise Excuse('the API refuses it: %s' % type(e).__name__)
+    if CONF.filter_scheduler.pci_in_placement:
+        for n, r in enumerate(pci.requests):
+            r.request_id = 'pci%d' % n
     near = s.get('network_metadata')
     return objects.RequestSpec(
         **({} if near is None else {'network_metadata': networks(near)}),
@@ -429,11 +434,21 @@ def answer(document):
         states = [host_state(h) for h in document['hosts']]
         spec = request_spec(s)
         m = SchedulerManager(states)
+        if CONF.filter_scheduler.pci_in_placement:
+            spec.generate_request_groups_from_pci_requests()
+            groups = {g.requester_id for g in spec.requested_resources}
+            for h in document['hosts']:
+                found = h.get('allocation_candidates') or [{'mappings': {}}]
+                if any(set(c['mappings']) != groups | {''} for c in found):
+                    raise Excuse('candidates that placement has not')
         requests = None
         if not utils.request_is_rebuild(spec):
-            requests = {h.uuid: [{'allocations': {h.uuid: {'resources': {}}},
-                                  'mappings': {'': [h.uuid]}}]
-                        for h in states}
+            requests = {
+                h['uuid']: [{'allocations': {h['uuid']: {'resources': {}}},
+                             'mappings': c['mappings']}
+                            for c in h.get('allocation_candidates')
+                            or [{'mappings': {'': [h['uuid']]}}]]
+                for h in document['hosts']}
         error, selected = None, []
         try:
             selected = m._schedule(
@@ -457,6 +472,8 @@ def answer(document):
 def older(document):
     """Raises Excuse where Nova 26.2.2 is known to decide otherwise."""
     spec, hosts = document['spec'], document['hosts']
+    if 'pci_in_placement' in json.dumps(document.get('config')):
+        raise Excuse('candidates of a host')
     if 'maxphysaddr' in json.dumps(spec):
         raise Excuse('maxphysaddr bits')
     extra = json.dumps([spec['flavor'].get('extra_specs'), spec['image']])

@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"cells/bus/rabbit":          {"cells/bus", "cells/bus/internal/work"},
 	"cells/router":              {},
 	"cmd/kilonova":              {"*"},
-	"compute/topology":          {"internal/pyvalue", "scheduler"},
+	"compute/topology":          {"internal/pyvalue", "placement", "scheduler"},
 	"examples/customfilter":     {"*"},
 	"examples/durable":          {"*"},
 	"examples/messages":         {"*"},

@@ -19,7 +19,7 @@ const full = `{"hosts": [{"host": "h", "nodename": "n", "cell_uuid": "c", "uuid"
 "aggregates": [{"id": 1, "name": "ag", "uuid": "au", "metadata": {"k": "v", "n": 1.50}}], "instances": ["i1", "i2"],
 "instance_images": {"i1": {"os_type": "Linux"}, "gone": {"os_type": "linux"}}, "service": {"disabled": true, "forced_down": true, "seconds_since_report": -0.5},
 "metrics": [{"name": "cpu.percent", "value": 0.29}, {"name": "m", "value": -2.9}, {"name": "m", "value": 3.9, "source": "s"}],
-"numa_topology": {"cells": []}, "pci_pools": [{"vendor_id": "8086", "product_id": "1", "count": 2}, {"count": 3}]}],
+"allocation_candidates": [{"mappings": {"": ["u"], "pci0-0": ["r"]}}], "numa_topology": {"cells": []}, "pci_pools": [{"vendor_id": "8086", "product_id": "1", "count": 2}, {"count": 3}]}],
 "spec": {"flavor": {"name": "f", "vcpus": 1, "memory_mb": 2, "root_gb": 3, "ephemeral_gb": 4, "swap": 5, "extra_specs": {"a": "b", "t": true}},
 "image": {"id": "i", "disk_format": "raw", "properties": {"architecture": "amd64", "unknown": "x"}}, "project_id": "p", "user_id": "us", "availability_zone": "z",
 "scheduler_hints": {"a": ["b", "c"], "d": "e", "f": null, "g": []}, "instance_group": {"uuid": "g", "policy": "affinity", "rules": {"max_server_per_host": "2"}, "hosts": ["h"], "members": ["i1"]},
@@ -39,6 +39,7 @@ func TestRead(t *testing.T) {
 			Instances:  map[string]scheduler.Instance{"i1": {Image: map[string]string{"os_type": "linux"}}, "i2": {}},
 			Service:    scheduler.Service{Disabled: true, ForcedDown: true, LastReport: Now.Add(time.Second / 2)},
 			Metrics:    map[string]int64{"cpu.percent": 28, "m": 3}, FreePCI: 5,
+			Candidates:   []scheduler.Candidate{{Mappings: map[string][]string{"": {"u"}, "pci0-0": {"r"}}}},
 			NUMATopology: json.RawMessage(`{"cells": []}`), PCIPools: json.RawMessage(`[{"vendor_id": "8086", "product_id": "1", "count": 2}, {"count": 3}]`),
 		}},
 		Spec: &scheduler.RequestSpec{

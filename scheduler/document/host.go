@@ -12,7 +12,7 @@ import (
 const hostKeys = "host, nodename, cell_uuid, uuid, host_ip, free_ram_mb, total_usable_ram_mb, free_disk_mb, disk_mb_used, " +
 	"vcpus_total, vcpus_used, num_instances, num_io_ops, cpu_allocation_ratio, ram_allocation_ratio, disk_allocation_ratio, " +
 	"hypervisor_type, hypervisor_version, hypervisor_hostname, supported_instances, cpu_info, stats, failed_builds, " +
-	"aggregates, instances, instance_images, service, metrics, numa_topology, pci_pools"
+	"aggregates, instances, instance_images, service, metrics, numa_topology, pci_pools, allocation_candidates"
 
 // readHost reads one of the hosts.
 //
@@ -41,6 +41,13 @@ func readHost(o *object) *scheduler.HostState {
 	readMetrics(o, h)
 	o.each("aggregates", func(path string, raw json.RawMessage) {
 		h.Aggregates = append(h.Aggregates, readAggregate(open(raw, path, o.err)))
+	})
+	o.each("allocation_candidates", func(path string, raw json.RawMessage) {
+		in := open(raw, path, o.err)
+		c := scheduler.Candidate{}
+		in.into("mappings", &c.Mappings, "an object of lists of texts")
+		in.done("mappings")
+		h.Candidates = append(h.Candidates, c)
 	})
 	h.NUMATopology = o.take("numa_topology")
 	readPools(o, h)
