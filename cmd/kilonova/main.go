@@ -36,9 +36,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	if answer := answered(0); errors.As(err, &answer) {
+		return int(answer)
+	}
 	_, _ = fmt.Fprintf(stderr, "kilonova: %v\n", err)
 	if failed := (*failure)(nil); errors.As(err, &failed) {
-		return exitFailure
+		return failed.code
 	}
 	_, _ = fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 	return exitUsage
@@ -48,6 +51,7 @@ func newRoot() *cobra.Command {
 	root := group("kilonova", "Placement inventory for clouds, and the tools around it",
 		group("bench", "Measure", newTrace(), newBenchScheduler()),
 		group("manage", "Look after databases",
+			newAPIDB(), newCellDB(), newCellV2(),
 			group("placement", "The placement database", newVerify(), newImport(), newExport()),
 			group("store", "What keeps the records of a database", newStoreCopy())),
 		newPlacementAPI(),
@@ -76,7 +80,10 @@ func group(name, short string, subcommands ...*cobra.Command) *cobra.Command {
 
 // failure is the error of a command that was used rightly. Every other error
 // is one of usage.
-type failure struct{ error }
+type failure struct {
+	error
+	code int
+}
 
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.error }
@@ -86,5 +93,12 @@ func failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{err}
+	return &failure{err, exitFailure}
 }
+
+// answered is the error of a command whose exit code is an answer, and which
+// has said everything.
+type answered int
+
+// Error is not shown.
+func (a answered) Error() string { return fmt.Sprintf("exit code %d", int(a)) }

@@ -176,7 +176,7 @@ func TestDurableTraceAndVerify(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, `"violations": []`) {
 		t.Errorf("verify: exit %d, stdout %s, stderr %s", code, stdout, stderr)
 	}
-	held, err := badger.Open(badger.Config{Dir: placementDir(state)})
+	held, err := badger.Open(badger.Config{Dir: database{dir: state}.path()})
 	if err != nil {
 		t.Fatal(err)
 	}

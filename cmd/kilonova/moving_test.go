@@ -114,5 +114,5 @@ func TestImportRefuses(t *testing.T) {
 	expect(t, 2, "at least one of the flags in the group [from file] is required", "import", "--state-dir", t.TempDir())
 	expect(t, 2, "--passes is 0, allowed is: 1 or more", "import", "--file", file, "--state-dir", t.TempDir(), "--passes", "0")
 	expect(t, 1, `line 1: format is "", allowed is "kilonova-placement"`, "import", "--file", file, "--state-dir", t.TempDir())
-	expect(t, 1, "allowed is: a directory with a placement database", "export", "--state-dir", t.TempDir(), "--output", "-")
+	expect(t, 1, "allowed is: a directory with a database in its folder placement", "export", "--state-dir", t.TempDir(), "--output", "-")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,22 @@ import (
 	"github.com/kilonova-cloud/kilonova/store/etcd"
 )
 
-// database says where a placement database is: in memory, in the folder
-// placement of a state directory, or in etcd.
+// database says where a database is: in memory, in a folder of a state
+// directory, or in etcd.
 type database struct {
 	memory bool
 	dir    string
+	folder string // in dir; "": placement
 	etcd   *etcd.Config
+}
+
+// path is the folder of a database that is in a state directory.
+func (db database) path() string { return filepath.Join(db.dir, cmp.Or(db.folder, "placement")) }
+
+// in is the same place for a database that has another folder.
+func (db database) in(folder string) database {
+	db.folder = folder
+	return db
 }
 
 // parseDatabase reads a connection, which field names in errors.
@@ -84,9 +95,6 @@ func lasting(connection, field string) (database, error) {
 	return db, err
 }
 
-// placementDir is the folder of the placement database in a state directory.
-func placementDir(stateDir string) string { return filepath.Join(stateDir, "placement") }
-
 // openStore opens what keeps the records, nil for memory, and makes it when
 // there is none.
 func (db database) openStore(ctx context.Context, logger *slog.Logger) (store.Store, error) {
@@ -103,9 +111,9 @@ func (db database) openStore(ctx context.Context, logger *slog.Logger) (store.St
 	if err := os.MkdirAll(db.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	s, err := badger.Open(badger.Config{Dir: placementDir(db.dir), Logger: logger})
+	s, err := badger.Open(badger.Config{Dir: db.path(), Logger: logger})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", placementDir(db.dir), err)
+		return nil, fmt.Errorf("open %s: %w", db.path(), err)
 	}
 	return s, nil
 }
@@ -121,18 +129,27 @@ func (db database) open(ctx context.Context, cfg placement.Config) (*placement.E
 	return e, closeAll, err
 }
 
+// openWhole is openStore, and refuses what a copy has not finished.
+func (db database) openWhole(ctx context.Context, logger *slog.Logger) (store.Store, error) {
+	s, err := db.openStore(ctx, logger)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	if err := copying.Check(ctx, s); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s holds a part of a database: %w; run manage store copy again", db, err), s.Close())
+	}
+	return s, nil
+}
+
 // openAny is open for an import.
 func (db database) openAny(ctx context.Context, cfg placement.Config) (*placement.Engine, func() error, error) {
-	s, err := db.openStore(ctx, cfg.Logger)
+	s, err := db.openWhole(ctx, cfg.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
 	closeStore := func() error { return nil }
 	if s != nil {
 		cfg.Store, closeStore = s, s.Close
-		if err := copying.Check(ctx, s); err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("%s holds a part of a database: %w; run manage store copy again", db, err), s.Close())
-		}
 	}
 	cfg.Now = time.Now
 	e, err := placement.Open(ctx, cfg)
@@ -157,21 +174,23 @@ func (db database) existing() (database, error) {
 	if db.etcd != nil {
 		there := *db.etcd
 		there.Existing = true
-		return database{etcd: &there}, nil
+		db.etcd = &there
+		return db, nil
 	}
-	there, err := hasPlacement(db.dir)
+	there, err := db.there()
 	if err != nil {
 		return db, fmt.Errorf("look into --state-dir %q: %w", db.dir, err)
 	}
 	if !there {
-		return db, fmt.Errorf("--state-dir is %q, allowed is: a directory with a placement database in its folder placement", db.dir)
+		name := filepath.Base(db.path())
+		return db, fmt.Errorf("--state-dir is %q, allowed is: a directory with a database in its folder %s", db.dir, name)
 	}
 	return db, nil
 }
 
-// hasPlacement reports whether a state directory has a placement database.
-func hasPlacement(stateDir string) (bool, error) {
-	entries, err := os.ReadDir(placementDir(stateDir))
+// there reports whether a state directory has the database.
+func (db database) there() (bool, error) {
+	entries, err := os.ReadDir(db.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -48,7 +48,7 @@ func TestStoreCopy(t *testing.T) {
 	expect(t, 0, "violations       0", "verify", "--state-dir", b)
 	expect(t, 0, `"name":"gpu"`, "export", "--state-dir", b, "--output", "-")
 	storeExpect(t, 1, copying.ErrNotEmpty.Error(), "badger://"+a, "badger://"+b)
-	storeExpect(t, 1, "allowed is: a directory with a placement database", "badger://"+dir+"/none", "badger://"+dir+"/c")
+	storeExpect(t, 1, "allowed is: a directory with a database in its folder placement", "badger://"+dir+"/none", "badger://"+dir+"/c")
 	storeExpect(t, 2, `--to is "memory://", allowed are: badger:///DIR, etcd://`, "badger://"+a, "memory://")
 
 	halfCopied(t, "badger://"+half)

@@ -162,7 +162,7 @@ func (f *traceFlags) open(ctx context.Context) (*placement.Engine, func() error,
 		return e, func() error { return errors.Join(closeAll(), os.RemoveAll(dir)) }, nil
 	}
 	state := filepath.Join(f.out, "state")
-	if there, err := hasPlacement(state); err != nil || there {
+	if there, err := (database{dir: state}).there(); err != nil || there {
 		return nil, nil, errors.Join(err, fmt.Errorf("--out is %q, allowed is: a directory without an earlier state in its folder state", f.out))
 	}
 	return database{dir: state}.open(ctx, placement.Config{})

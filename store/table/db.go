@@ -69,7 +69,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	w, err := db.load(ctx)
 	if err == nil {
-		err = cfg.Schema.mayOpen(w.schema)
+		err = cfg.Schema.mayOpen(w.schema, w.rows)
 	}
 	if err != nil {
 		db.unbind()
@@ -128,6 +128,7 @@ func (db *DB) View(read func(tx *Tx) error) error {
 type world struct {
 	states   map[store.Kind]any
 	schema   schemaRow
+	rows     bool // there is a record that could be one
 	revision uint64
 	stamp    uint64
 }
@@ -143,6 +144,7 @@ func (db *DB) load(ctx context.Context) (*world, error) {
 			return nil, err
 		}
 		w.stamp = max(w.stamp, r.Version)
+		w.rows = w.rows || r.Key.Kind <= LastKind
 		if err := db.loadRecord(w, r); err != nil {
 			return nil, err
 		}
@@ -240,7 +242,7 @@ func (db *DB) applySchema(ev *store.Event) error {
 		if err := r.decode(ev.Version, p.Value); err != nil {
 			return err
 		}
-		if err := db.cfg.Schema.mayOpen(r); err != nil {
+		if err := db.cfg.Schema.mayOpen(r, false); err != nil {
 			return err
 		}
 		db.schema = r

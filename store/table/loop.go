@@ -64,7 +64,7 @@ func final(err error) bool {
 }
 
 func (db *DB) reopen(w *world) error {
-	if err := db.cfg.Schema.mayOpen(w.schema); err != nil {
+	if err := db.cfg.Schema.mayOpen(w.schema, w.rows); err != nil {
 		return err
 	}
 	db.adopt(w)

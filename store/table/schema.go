@@ -66,11 +66,23 @@ func (r *schemaRow) decode(version uint64, value []byte) error {
 	return nil
 }
 
-// mayOpen reports why a program with schema s must keep away.
-func (s Schema) mayOpen(r schemaRow) error {
+// named reports whether a store holds a database of another name.
+func (s Schema) named(r schemaRow) error {
+	if r.record != 0 && r.name != s.Name {
+		return fmt.Errorf("it is database %q and not %q: %w", r.name, s.Name, ErrOtherSchema)
+	}
+	return nil
+}
+
+// mayOpen reports why a program with schema s must keep away from a store,
+// which has the record r, if any, and rows or none.
+func (s Schema) mayOpen(r schemaRow, rows bool) error {
+	if err := s.named(r); err != nil {
+		return err
+	}
 	switch {
-	case r.record != 0 && r.name != s.Name:
-		return fmt.Errorf("it is database %q: %w", r.name, ErrOtherSchema)
+	case r.record == 0 && rows:
+		return fmt.Errorf("it has records and no schema: %w", ErrOtherSchema)
 	case r.Oldest > s.Version():
 		return fmt.Errorf("its schema needs version %d or later, the program has %d: %w", r.Oldest, s.Version(), store.ErrNewerFormat)
 	}
@@ -111,7 +123,30 @@ func Sync(ctx context.Context, cfg Config, contract bool) (Progress, error) {
 	return done, nil
 }
 
+// Synced returns how far a database's schema has come, be it behind or ahead
+// of cfg.Schema, and changes nothing. It returns [ErrOtherSchema] for a store
+// that holds another database.
+func Synced(ctx context.Context, cfg Config) (Progress, error) {
+	if cfg.Store == nil {
+		return Progress{}, errors.New("Config.Store is nil")
+	}
+	var r schemaRow
+	var revision uint64
+	for rec, err := range cfg.Store.Load(ctx, &revision) {
+		if err == nil && rec.Key == schemaKey {
+			err = r.decode(rec.Version, rec.Value)
+		}
+		if err != nil {
+			return Progress{}, fmt.Errorf("load database %q: %w", cfg.Schema.Name, err)
+		}
+	}
+	return r.Progress, cfg.Schema.named(r)
+}
+
 func (db *DB) expand(ctx context.Context) error {
+	if err := db.record(ctx, func(*Progress) {}); err != nil { // the name, before there are rows
+		return err
+	}
 	for v := db.Progress().Version + 1; v <= db.cfg.Schema.Version(); v++ {
 		s := db.cfg.Schema.Steps[v-1]
 		if s.Expand != nil {

@@ -88,6 +88,36 @@ func TestSchemaVersions(t *testing.T) {
 	require.Equal(t, []thing{{ID: "a", Owner: "done", Size: 8}, {ID: "b", Owner: "done"}}, newTab.page(t, db, Query[thing]{}))
 }
 
+func TestSynced(t *testing.T) {
+	t.Parallel()
+	s := sharedStore()
+	one, _ := at(s, 1)
+	three, _ := at(s, 3)
+	p, err := Synced(t.Context(), three)
+	require.NoError(t, err)
+	require.Equal(t, Progress{}, p, "a new store")
+	_, err = Sync(t.Context(), three, true)
+	require.NoError(t, err)
+	p, err = Synced(t.Context(), one)
+	require.NoError(t, err)
+	require.Equal(t, Progress{Version: 3, Oldest: 3, Contracted: 3}, p, "asked by an older program")
+	one.Schema.Name = "other"
+	_, err = Synced(t.Context(), one)
+	require.ErrorIs(t, err, ErrOtherSchema)
+}
+
+func TestForeignRecords(t *testing.T) {
+	t.Parallel()
+	s := sharedStore()
+	b := store.Batch{ID: store.BatchID{1}, Version: 1, Puts: []store.Put{{Key: store.Key{Kind: 7, ID: "a"}, Value: []byte("b")}}}
+	res, err := s.Commit(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, store.Committed, res.Outcome)
+	cfg, _ := at(s, 1)
+	_, err = Sync(t.Context(), cfg, false)
+	require.ErrorIs(t, err, ErrOtherSchema)
+}
+
 // dying is a store whose process dies at a commit, before or after it took
 // effect.
 type dying struct {
