@@ -32,7 +32,7 @@ var etcdRows = []tableRow{
 		},
 	},
 	{
-		"candidates per CPU second, four engines, ratio to one", 1, 1, false, "%.3fx", medianOf("Engines ratio"),
+		"candidates per CPU second with four callers, four engines, ratio to one", 1, 1, false, "%.3fx", medianOf("Engines ratio"),
 		func(f figures) string {
 			return fmt.Sprintf("%.0f k/s, %.0f k/s", f.median("Engines four/cpu-s")/1e3, f.median("Engines one/cpu-s")/1e3)
 		},

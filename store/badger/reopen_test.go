@@ -96,6 +96,9 @@ func TestConflictValues(t *testing.T) {
 
 func TestLargeValue(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes and compares 40 MiB")
+	}
 	cfg := badger.Config{Dir: t.TempDir(), SegmentBytes: 1 << 10, CheckpointBytes: 2 << 10}
 	s := open(t, cfg)
 	large := bytes.Repeat([]byte("0123456789abcdef"), 40<<20/16)
