@@ -24,7 +24,7 @@
 // [Tally].
 //
 //	r, err := router.New(router.Config[*Client]{Dial: dial, Probe: ping, HangUp: (*Client).Close})
-//	err = r.Set([]router.Cell{{UUID: "...", Name: "east", Database: "etcd://..."}})
+//	err = r.Set(ctx, []router.Cell{{UUID: "...", Name: "east", Database: "etcd://..."}})
 //	err = r.Call(ctx, uuid, func(ctx context.Context, c *Client) error { return c.Stop(ctx, instance) })
 //	page, err := list.Page(ctx, r, nil, 1000) // page.Missing names cells that are away
 package router

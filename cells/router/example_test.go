@@ -17,7 +17,7 @@ func Example() {
 		Dial:  func(_ context.Context, c router.Cell) (database, error) { return dbs[c.UUID], nil },
 		Probe: func(context.Context, database) error { return nil },
 	})
-	_ = r.Set([]router.Cell{{UUID: "1", Name: "east"}, {UUID: "2", Name: "west"}})
+	_ = r.Set(context.Background(), []router.Cell{{UUID: "1", Name: "east"}, {UUID: "2", Name: "west"}})
 
 	_ = r.Call(context.Background(), "2", func(_ context.Context, db database) error {
 		fmt.Println("b is", db["b"])

@@ -13,8 +13,8 @@ import (
 func now() time.Time { return time.Now() }
 
 // start begins to watch over a cell, until it is removed.
-func (r *Router[C]) start(m *member[C]) {
-	ctx, stop := context.WithCancel(context.Background())
+func (r *Router[C]) start(ctx context.Context, m *member[C]) {
+	ctx, stop := context.WithCancel(ctx)
 	m.stop = stop
 	r.loops.Go(func() { m.loop(ctx) })
 }
@@ -125,7 +125,7 @@ func (r *Router[C]) Follow(ctx context.Context, src Source) error {
 	for {
 		cells, changed, err := src.Cells(ctx)
 		if err == nil {
-			err = r.Set(cells)
+			err = r.Set(ctx, cells)
 		}
 		if errors.Is(err, ErrClosed) {
 			return err

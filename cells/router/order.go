@@ -70,8 +70,9 @@ func compare(a, b *Value) int {
 type Column[R any] struct {
 	Name string
 	Get  func(*R) Value
-	Set  func(*R, Value) // makes Get return the value again; it has the kind of one that Get has returned
-	// Kinds are those that Get returns; a marker with any other is refused.
+	// Set makes Get return a value again. Kinds are those that Get returns; a
+	// marker with any other is refused. Only Order.Parse needs the two.
+	Set   func(*R, Value)
 	Kinds []Kind
 }
 

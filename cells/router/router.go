@@ -82,13 +82,13 @@ func New[C any](cfg Config[C]) (*Router[C], error) {
 
 // Set replaces the cells. Those that stay keep their clients, and get a new one
 // when an address has changed; the old one serves until the new one does. It
-// does not wait for any cell. It returns [ErrClosed], or an error that names
+// does not wait for any cell; the end of ctx is of no matter to it. It returns [ErrClosed], or an error that names
 // what is wrong with cells; then nothing has changed.
-func (r *Router[C]) Set(cells []Cell) error {
+func (r *Router[C]) Set(ctx context.Context, cells []Cell) error {
 	if err := check(cells); err != nil {
 		return fmt.Errorf("set cells: %w", err)
 	}
-	old, err := r.swap(cells, false)
+	old, err := r.swap(ctx, cells, false)
 	for _, m := range old {
 		m.remove()
 	}
@@ -96,7 +96,7 @@ func (r *Router[C]) Set(cells []Cell) error {
 }
 
 // swap makes cells the present ones and returns members that are to be removed.
-func (r *Router[C]) swap(cells []Cell, closing bool) ([]*member[C], error) {
+func (r *Router[C]) swap(ctx context.Context, cells []Cell, closing bool) ([]*member[C], error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -109,7 +109,7 @@ func (r *Router[C]) swap(cells []Cell, closing bool) ([]*member[C], error) {
 		m := before.member(c.UUID)
 		if m == nil {
 			m = newMember(&r.cfg, c)
-			r.start(m)
+			r.start(context.WithoutCancel(ctx), m)
 		} else {
 			m.change(c)
 		}
@@ -128,7 +128,7 @@ func (r *Router[C]) swap(cells []Cell, closing bool) ([]*member[C], error) {
 // under way keep their clients until they end. Once it is closed it returns
 // [ErrClosed].
 func (r *Router[C]) Close() error {
-	old, err := r.swap(nil, true)
+	old, err := r.swap(context.Background(), nil, true)
 	for _, m := range old {
 		m.remove()
 	}

@@ -152,7 +152,7 @@ func TestSet(t *testing.T) {
 		<-inside
 
 		w.cells[0].Database = "db2"
-		require.NoError(t, w.router.Set(w.cells))
+		require.NoError(t, w.router.Set(t.Context(), w.cells))
 		synctest.Wait()
 		require.NoError(t, w.router.Call(ctx, "uuid-north", func(_ context.Context, c *client) error {
 			if c.at != "db2" {
@@ -160,25 +160,25 @@ func TestSet(t *testing.T) {
 			}
 			return nil
 		}))
-		require.False(t, held.closed.Load(), "a call under way keeps its client")
+		require.Zero(t, held.hungUp.Load(), "a call under way keeps its client")
 		close(leave)
 		require.NoError(t, <-ended)
-		require.True(t, held.closed.Load())
+		require.Equal(t, int64(1), held.hungUp.Load())
 
-		require.NoError(t, w.router.Set(w.cells[1:]))
+		require.NoError(t, w.router.Set(t.Context(), w.cells[1:]))
 		require.ErrorIs(t, w.call(ctx, "north"), ErrUnknownCell)
 		require.Equal(t, w.cells[1:], w.router.Cells())
 		w.cells[1].Disabled = true
-		require.NoError(t, w.router.Set(w.cells))
+		require.NoError(t, w.router.Set(t.Context(), w.cells))
 		require.NoError(t, w.call(ctx, "north"))
 		require.NoError(t, w.call(ctx, "east"), "disabled cells answer as before")
 		require.Equal(t, int64(1), w.of("east").dials.Load())
 		require.NoError(t, w.router.Close())
 		require.Zero(t, w.early.Load())
 		for _, c := range w.clients {
-			require.True(t, c.closed.Load(), "hung up in the end")
+			require.Equal(t, int64(1), c.hungUp.Load(), "hung up in the end")
 		}
-		require.ErrorIs(t, w.router.Set(nil), ErrClosed)
+		require.ErrorIs(t, w.router.Set(t.Context(), nil), ErrClosed)
 		require.ErrorIs(t, w.router.Close(), ErrClosed)
 	})
 }
@@ -193,7 +193,7 @@ func TestMoveInVain(t *testing.T) {
 		synctest.Wait()
 		w.of("south").set(refusing)
 		w.cells[2].Transport = "mq2"
-		require.NoError(t, w.router.Set(w.cells))
+		require.NoError(t, w.router.Set(t.Context(), w.cells))
 		time.Sleep(time.Minute)
 		require.Greater(t, w.of("south").dials.Load(), int64(10))
 		require.NoError(t, w.router.Call(t.Context(), "uuid-south", func(context.Context, *client) error { return nil }))
@@ -210,8 +210,8 @@ func TestSetRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config[*client]{})
 		defer func() { require.NoError(t, w.router.Close()) }()
-		require.ErrorContains(t, w.router.Set([]Cell{{Name: "a"}}), `UUID of cell "a" is empty`)
-		require.ErrorContains(t, w.router.Set([]Cell{{UUID: "1", Name: "a"}, {UUID: "1", Name: "b"}}), `cells "a" and "b"`)
+		require.ErrorContains(t, w.router.Set(t.Context(), []Cell{{Name: "a"}}), `UUID of cell "a" is empty`)
+		require.ErrorContains(t, w.router.Set(t.Context(), []Cell{{UUID: "1", Name: "a"}, {UUID: "1", Name: "b"}}), `cells "a" and "b"`)
 		require.Equal(t, w.cells, w.router.Cells())
 	})
 	_, err := New(Config[int]{})

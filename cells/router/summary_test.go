@@ -168,7 +168,7 @@ func TestChoose(t *testing.T) {
 
 		south.Disabled = true
 		w.fakes[Cell0] = &fake{}
-		require.NoError(t, r.Set([]Cell{north, east, south, west, {UUID: Cell0, Name: "cell0"}}))
+		require.NoError(t, r.Set(t.Context(), []Cell{north, east, south, west, {UUID: Cell0, Name: "cell0"}}))
 		require.ErrorIs(t, r.Call(t.Context(), west.UUID, func(context.Context, *client) error { return errRefused }), ErrAway)
 		require.Equal(t, Choice{
 			Ask:  []Cell{north, east},
@@ -176,8 +176,8 @@ func TestChoose(t *testing.T) {
 		}, r.Choose(small))
 		require.False(t, south.Schedulable() || w.router.Cells()[4].Schedulable())
 
-		require.NoError(t, r.Set(w.cells[:1]))
-		require.NoError(t, r.Set(w.cells[:2]))
+		require.NoError(t, r.Set(t.Context(), w.cells[:1]))
+		require.NoError(t, r.Set(t.Context(), w.cells[:2]))
 		require.NoError(t, r.Report("uuid-east", has(0, 0)), "a cell that was removed begins anew")
 		require.Equal(t, []Cell{north}, r.Choose(small).Ask)
 	})

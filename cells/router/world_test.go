@@ -40,7 +40,7 @@ type client struct {
 	to     *fake
 	at     string // the database it was dialled for
 	inUse  atomic.Int64
-	closed atomic.Bool
+	hungUp atomic.Int64
 }
 
 func (f *fake) set(m mode) { f.mode.Store(int32(m)) }
@@ -64,7 +64,7 @@ func (f *fake) touch(ctx context.Context) error {
 func (c *client) ask(ctx context.Context) error {
 	c.inUse.Add(1)
 	defer c.inUse.Add(-1)
-	if c.closed.Load() {
+	if c.hungUp.Load() > 0 {
 		return errors.New("client was hung up")
 	}
 	c.to.asked.Add(1)
@@ -92,11 +92,14 @@ func newWorld(t testing.TB, cfg Config[*client]) *world {
 	cfg.Dial = func(ctx context.Context, c Cell) (*client, error) {
 		f := w.fakes[c.UUID]
 		f.dials.Add(1)
+		if err := f.touch(ctx); err != nil {
+			return nil, err
+		}
 		made := &client{to: f, at: c.Database}
 		w.mu.Lock()
 		w.clients = append(w.clients, made)
 		w.mu.Unlock()
-		return made, f.touch(ctx)
+		return made, nil
 	}
 	cfg.Probe = func(ctx context.Context, c *client) error { return c.to.touch(ctx) }
 	cfg.Away = func(err error) bool { return errors.Is(err, errRefused) }
@@ -104,12 +107,12 @@ func newWorld(t testing.TB, cfg Config[*client]) *world {
 		if c.inUse.Load() > 0 {
 			w.early.Add(1)
 		}
-		c.closed.Store(true)
+		c.hungUp.Add(1)
 	}
 	r, err := New(cfg)
 	require.NoError(t, err)
 	w.router = r
-	require.NoError(t, r.Set(w.cells))
+	require.NoError(t, r.Set(t.Context(), w.cells))
 	return w
 }
 

@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"cells/celldb":              {"store", "store/table"},
 	"cmd/kilonova":              {"*"},
 	"compute/topology":          {"internal/pyvalue", "placement", "scheduler"},
+	"examples/cells":            {"*"},
 	"examples/customfilter":     {"*"},
 	"examples/durable":          {"*"},
 	"examples/messages":         {"*"},

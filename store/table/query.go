@@ -62,13 +62,21 @@ type plan[R any] struct {
 	back   bool // the index is walked from its end
 	equal  int  // leading columns of the index that Where gives
 	prefix string
-	sorted int               // columns after those that serve the order
-	filter []func(*R) bool   // what Where and Match demand
-	rest   []func(*R) string // what rows equal in the columns before, a group, are sorted by; nil: all in order
-	skip   string            // the place of the row that the page begins after
+	sorted int             // columns after those that serve the order
+	filter []func(*R) bool // what Where and Match demand
+	rest   []rest[R]       // what rows equal in the columns before, a group, are sorted by; nil: all in order
+	skip   string          // the place of the row that the page begins after
+	start  []string        // what that row has in rest
 	group  string
 	held   []held[R] // the rows of the group
+	worst  []string  // what the last row of the group that may be of use has in rest; nil: not known yet
 	rows   []R
+}
+
+// rest is a column that no index serves.
+type rest[R any] struct {
+	value func(*R) string
+	desc  bool
 }
 
 // held is a row of a group with what it is sorted by.
@@ -113,7 +121,10 @@ func (t *Table[R]) plan(q Query[R]) (*plan[R], error) {
 		if err != nil {
 			return nil, err
 		}
-		p.rest = append(p.rest, func(v *R) string { return directed(value(v), s.Desc) })
+		p.rest = append(p.rest, rest[R]{value, s.Desc})
+	}
+	if q.After != nil {
+		p.start = p.values(q.After)
 	}
 	return p, nil
 }
@@ -253,22 +264,48 @@ func (p *plan[R]) wanted(v *R) bool {
 
 // hold adds a row to the group. No more are kept than the page may still take.
 func (p *plan[R]) hold(r *row[R]) {
-	by := p.by(&r.value)
-	if after := p.query.After; after != nil && p.group == p.skip && by <= p.by(after) {
+	if p.worst != nil && p.compare(&r.value, p.worst) > 0 {
 		return
 	}
-	p.held = append(p.held, held[R]{by, r})
+	if p.query.After != nil && p.group == p.skip && p.compare(&r.value, p.start) <= 0 {
+		return
+	}
+	p.held = append(p.held, held[R]{p.by(&r.value), r})
 	if room := p.query.Limit - len(p.rows); p.query.Limit > 0 && len(p.held) >= 2*room+degree {
 		p.sortHeld()
 		clear(p.held[room:])
 		p.held = p.held[:room]
+		p.worst = p.values(&p.held[room-1].row.value)
 	}
+}
+
+func (p *plan[R]) values(v *R) []string {
+	all := make([]string, len(p.rest))
+	for i, c := range p.rest {
+		all[i] = c.value(v)
+	}
+	return all
+}
+
+// compare returns whether v comes before (negative) or after (positive) the
+// row of the group with these values. Most rows are told apart by their first
+// column, so that those of no use cost little.
+func (p *plan[R]) compare(v *R, values []string) int {
+	for i, c := range p.rest {
+		if n := strings.Compare(c.value(v), values[i]); n != 0 {
+			if c.desc {
+				return -n
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 func (p *plan[R]) by(v *R) string {
 	var b strings.Builder
-	for _, value := range p.rest {
-		b.WriteString(value(v))
+	for _, c := range p.rest {
+		b.WriteString(directed(c.value(v), c.desc))
 	}
 	return b.String()
 }
@@ -287,5 +324,5 @@ func (p *plan[R]) flush() {
 		p.rows = append(p.rows, h.row.value)
 	}
 	clear(p.held)
-	p.held = p.held[:0]
+	p.held, p.worst = p.held[:0], nil
 }
