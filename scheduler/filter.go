@@ -117,6 +117,18 @@ type Windowed interface {
 	Window(h *HostState) (first, last int64)
 }
 
+// Narrower is implemented by filters that look at the candidates of a host.
+type Narrower interface {
+	// Narrows reports whether the filter does so for a request.
+	Narrows(s *RequestSpec) bool
+	// Narrow is Pass, and returns those of h.Candidates by which the host
+	// passes. Later filters, later instances of the request and the claim
+	// find only them.
+	//
+	// Source: nova, scheduler/filters/__init__.py, CandidateFilterMixin.
+	Narrow(r *Request, h *HostState) ([]Candidate, Reason, error)
+}
+
 // Reason says why a host does not pass. It is a small value, made without
 // allocating; the sentence is made when somebody reads it.
 type Reason struct {

@@ -52,6 +52,7 @@ type HostState struct {
 
 	// Candidates are what placement offers on the host for PCI devices, the
 	// best first; they matter with [filter_scheduler] pci_in_placement only.
+	// nil: nobody asked, and devices may come from any provider.
 	Candidates []Candidate
 
 	// Topology is both of them as a [TopologyKeeper] reads them, with what

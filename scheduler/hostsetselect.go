@@ -109,7 +109,10 @@ func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 			scope = scoped.Scope(spec)
 		}
 		_, windowed := f.(Windowed)
+		narrower, narrows := f.(Narrower)
 		switch every := scope&EveryHost != 0; {
+		case narrows && !every && narrower.Narrows(spec):
+			return false
 		case windowed && (every || len(s.scratch.asked) > 0): // it is kept as one that is asked, and first
 			return false
 		case !windowed && !every:

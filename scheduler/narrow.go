@@ -61,27 +61,33 @@ func (d *decision) pass() {
 // run asks a filter about each host, unless all of them pass.
 func (d *decision) run(f Filter, all bool) error {
 	var failed error
-	pass := func(*HostState) Reason { return Reason{} }
-	if !all {
-		pass = func(h *HostState) Reason {
-			if failed != nil {
-				return Reason{}
+	narrower, narrows := f.(Narrower)
+	narrows = narrows && narrower.Narrows(&d.spec)
+	d.keep(f.Name(), func(c *candidate) (reason Reason) {
+		switch {
+		case all || failed != nil:
+		case narrows:
+			var kept []Candidate
+			kept, reason, failed = narrower.Narrow(&d.request, c.HostState)
+			if len(kept) < len(c.Candidates) {
+				h := *c.HostState // what others see does not change
+				h.Candidates = kept
+				c.HostState = &h
 			}
-			var reason Reason
-			reason, failed = f.Pass(&d.request, h)
-			return reason
+		default:
+			reason, failed = f.Pass(&d.request, c.HostState)
 		}
-	}
-	d.keep(f.Name(), pass)
+		return reason
+	})
 	return failed
 }
 
 // keep drops the hosts that have a reason.
-func (d *decision) keep(name string, reason func(h *HostState) Reason) {
+func (d *decision) keep(name string, reason func(c *candidate) Reason) {
 	d.last = FilterResult{Name: name, Before: len(d.hosts)}
 	left := d.hosts[:0]
 	for _, c := range d.hosts {
-		why := reason(c.HostState)
+		why := reason(&c)
 		if why.Passes() {
 			left = append(left, c)
 			continue
@@ -157,7 +163,7 @@ func listed(names []string, want bool, why string) func(*HostState) Reason {
 // narrow is one of several demands, which are told as one.
 func (d *decision) narrow(reason func(*HostState) Reason) {
 	before := d.last
-	d.keep(demands, reason)
+	d.keep(demands, func(c *candidate) Reason { return reason(c.HostState) })
 	if before.Name != "" {
 		d.last.Before = before.Before
 		d.last.Rejected = append(before.Rejected, d.last.Rejected...)

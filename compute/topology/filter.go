@@ -13,6 +13,8 @@ import (
 // Source: nova, scheduler/filters/numa_topology_filter.py, NUMATopologyFilter.
 type numaFilter struct{ *Keeper }
 
+var _, _ scheduler.Narrower = numaFilter{}, pciFilter{}
+
 // NewNUMATopologyFilter makes the filter of that name.
 func NewNUMATopologyFilter(o *scheduler.Options) (scheduler.Filter, error) {
 	k, err := NewKeeper(o)
@@ -37,37 +39,37 @@ func (f numaFilter) Scope(s *scheduler.RequestSpec) scheduler.Scope {
 
 // Pass fits the instance.
 func (f numaFilter) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
+	_, why, err := f.Narrow(r, h)
+	return why, err
+}
+
+// Narrow fits the instance by each of the host's candidates.
+func (f numaFilter) Narrow(r *scheduler.Request, h *scheduler.HostState) ([]scheduler.Candidate, scheduler.Reason, error) {
 	if r.Spec.Image == nil {
-		return scheduler.Reason{}, fmt.Errorf("%w: the request has no image", scheduler.ErrCannotEvaluate)
+		return nil, scheduler.Reason{}, fmt.Errorf("%w: the request has no image", scheduler.ErrCannotEvaluate)
 	}
 	i, err := f.instance(r.Spec)
 	if err != nil {
-		return scheduler.Reason{}, err
+		return nil, scheduler.Reason{}, err
 	}
 	host, err := hostOf(h)
 	switch {
 	case err != nil:
-		return scheduler.Reason{}, err
+		return nil, scheduler.Reason{}, err
 	case i.threads && len(host.Cells) > 0 && !host.threads:
-		return scheduler.Reason{Why: "host has no threads, which the thread policy requires"}, nil
+		return nil, scheduler.Reason{Why: "host has no threads, which the thread policy requires"}, nil
 	case len(i.Cells) == 0:
-		return scheduler.Reason{}, nil
+		return h.Candidates, scheduler.Reason{}, nil
 	}
 	fitter := f.fitter()
 	defer f.fitters.Put(fitter)
-	if f.placement && len(i.Requests) > 0 {
-		kept, why, err := f.kept(fitter, r.Spec, h, f.until(numaFilterName))
-		switch {
-		case err != nil || len(kept) > 0:
-			return scheduler.Reason{}, unevaluable(err)
-		case why.Passes():
-			why = noCandidate(i, h)
-		}
-		return why, nil
-	}
 	fitter.ratios = limitsOf(r.Spec, h)
-	why, err := fitter.Fit(host, i, &fitter.ratios)
-	return why, unevaluable(err)
+	if !f.chooses(i, h) {
+		why, err := fitter.Fit(host, i, &fitter.ratios)
+		return h.Candidates, why, unevaluable(err)
+	}
+	kept, why, err := fitter.keepFitting(host, i, h.Candidates)
+	return kept, why, unevaluable(err)
 }
 
 // unevaluable gives errors of fitting the kind that the core knows.
@@ -90,7 +92,7 @@ func NewPCIPassthroughFilter(o *scheduler.Options) (scheduler.Filter, error) {
 }
 
 // Name returns PciPassthroughFilter.
-func (pciFilter) Name() string { return pciFilterName }
+func (pciFilter) Name() string { return "PciPassthroughFilter" }
 
 // Reads returns what the filter looks at.
 func (pciFilter) Reads() scheduler.Reads { return scheduler.ReadsAllocations | scheduler.ReadsRequest }
@@ -105,22 +107,25 @@ func (f pciFilter) Scope(s *scheduler.RequestSpec) scheduler.Scope {
 
 // Pass looks for the devices of all requests.
 func (f pciFilter) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
+	_, why, err := f.Narrow(r, h)
+	return why, err
+}
+
+// Narrow looks for the devices by each of the host's candidates.
+func (f pciFilter) Narrow(r *scheduler.Request, h *scheduler.HostState) ([]scheduler.Candidate, scheduler.Reason, error) {
 	i, err := f.instance(r.Spec)
 	if err != nil || len(i.Requests) == 0 {
-		return scheduler.Reason{}, err
+		return h.Candidates, scheduler.Reason{}, err
 	}
 	host, err := hostOf(h)
 	if err != nil {
-		return scheduler.Reason{}, err
+		return nil, scheduler.Reason{}, err
 	}
 	fitter := f.fitter()
 	defer f.fitters.Put(fitter)
-	if f.placement {
-		kept, _, err := f.kept(fitter, r.Spec, h, f.until(pciFilterName))
-		if err != nil || len(kept) == 0 {
-			return noCandidate(i, h), err
-		}
-		return scheduler.Reason{}, nil
+	if !f.chooses(i, h) {
+		why, err := fitter.devices(host, i)
+		return h.Candidates, why, err
 	}
-	return fitter.devices(host, i)
+	return fitter.keepOffering(host, i, h.Candidates)
 }

@@ -13,18 +13,14 @@ import (
 // RequestSpec.Topology an *[Instance].
 type Keeper struct {
 	aliases   Aliases
-	placement bool     // looks for devices
-	limited   bool     // the filter notes limits
-	asked     []string // filters that look at candidates, in their order
+	placement bool // looks for devices
+	limited   bool // the filter notes limits
 	fitters   sync.Pool
 }
 
 var _ scheduler.TopologyKeeper = (*Keeper)(nil)
 
-const (
-	numaFilterName = "NUMATopologyFilter"
-	pciFilterName  = "PciPassthroughFilter"
-)
+const numaFilterName = "NUMATopologyFilter"
 
 // NewKeeper makes a keeper from [pci] alias and [compute]
 // packing_host_numa_cells_allocation_strategy. With [filter_scheduler]
@@ -35,11 +31,6 @@ func NewKeeper(o *scheduler.Options) (*Keeper, error) {
 		placement: o.PCIInPlacement,
 		limited:   slices.Contains(o.EnabledFilters, numaFilterName),
 		fitters:   sync.Pool{New: func() any { return &Fitter{Pack: pack} }},
-	}
-	for _, name := range o.EnabledFilters {
-		if name == numaFilterName || name == pciFilterName {
-			k.asked = append(k.asked, name)
-		}
 	}
 	var err error
 	k.aliases, err = parseAliases(o.PCIAliases, k.placement)
@@ -66,7 +57,8 @@ func (k *Keeper) ReadSpec(s *scheduler.RequestSpec) error {
 	return nil
 }
 
-// Consume takes what an instance of s needs from h. Errors are those of
+// Consume takes what an instance of s needs from h; devices by the first of
+// its candidates, if it has any. Errors are [ErrNoCandidate] and those of
 // [Fitter.Consume].
 func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filtered bool) error {
 	i, err := k.instance(s)
@@ -88,12 +80,7 @@ func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filte
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)
-	if k.placement && len(i.Requests) > 0 {
-		if filtered {
-			if h.Candidates, _, err = k.kept(f, s, h, k.asked); err != nil {
-				return err
-			}
-		}
+	if k.chooses(i, h) {
 		if len(h.Candidates) == 0 {
 			return fmt.Errorf("host %s: %w", h.Host, ErrNoCandidate)
 		}
@@ -108,29 +95,6 @@ func (k *Keeper) fitter() *Fitter {
 	f := k.fitters.Get().(*Fitter)
 	f.candidate = nil
 	return f
-}
-
-// until returns the filters that look at candidates, up to one of them, which
-// may be asked without being enabled.
-func (k *Keeper) until(name string) []string {
-	if at := slices.Index(k.asked, name); at >= 0 {
-		return k.asked[:at+1]
-	}
-	return []string{name}
-}
-
-// kept returns the candidates of a host that some filters leave.
-func (k *Keeper) kept(f *Fitter, s *scheduler.RequestSpec, h *scheduler.HostState, asked []string) ([]scheduler.Candidate, scheduler.Reason, error) {
-	i, err := k.instance(s)
-	if err != nil {
-		return nil, scheduler.Reason{}, err
-	}
-	host, err := hostOf(h)
-	if err != nil {
-		return nil, scheduler.Reason{}, err
-	}
-	f.ratios = limitsOf(s, h)
-	return f.keep(host, i, h.Candidates, asked)
 }
 
 // instance returns the topology of a spec, which ReadSpec may not have read.

@@ -142,43 +142,69 @@ func (f *Fitter) takeFrom(h *Host, pools []int, from []string) bool {
 	return true
 }
 
-// noCandidate is why a host is refused whose candidates are all gone.
-func noCandidate(i *Instance, h *scheduler.HostState) scheduler.Reason {
-	return scheduler.Reason{Why: "none of %h allocation candidates has PCI alias %t", Have: float64(len(h.Candidates)), Text: i.Requests[0].Alias}
+// chooses reports whether devices come by one of the host's candidates.
+func (k *Keeper) chooses(i *Instance, h *scheduler.HostState) bool {
+	return k.placement && len(i.Requests) > 0 && h.Candidates != nil
 }
 
-// keep returns the candidates by which the devices are there, and by which the
-// instance fits with them, if these filters ask; why is the last reason.
+// Narrows reports whether placement allocates devices of the request.
+func (k *Keeper) Narrows(s *scheduler.RequestSpec) bool {
+	i, err := k.instance(s)
+	return k.placement && (err != nil || len(i.Requests) > 0)
+}
+
+// keepOffering returns the candidates by which the devices are there, or why
+// there is none.
 //
 // Source: nova, scheduler/filters/__init__.py, CandidateFilterMixin.
-func (f *Fitter) keep(host *Host, i *Instance, list []scheduler.Candidate, asked []string) (kept []scheduler.Candidate, why scheduler.Reason, err error) {
-	defer func() { f.candidate = nil }()
-	for _, name := range asked {
-		if name == numaFilterName && len(i.Cells) == 0 {
-			continue
+func (f *Fitter) keepOffering(host *Host, i *Instance, list []scheduler.Candidate) ([]scheduler.Candidate, scheduler.Reason, error) {
+	var kept []scheduler.Candidate
+	for at := range list {
+		f.candidate = &list[at]
+		why, err := f.devices(host, i)
+		if err != nil {
+			return nil, why, err
 		}
-		kept = nil
-		tried := *i
-		for at := range list {
-			f.candidate = &list[at]
-			if name == pciFilterName {
-				why, err = f.devices(host, i)
-			} else {
-				why, err = f.Fit(host, &tried, &f.ratios)
-			}
-			if err != nil {
-				return nil, why, err
-			}
-			if name == numaFilterName && len(host.Cells) >= len(tried.Cells) {
-				tried.Cells = f.placed(&tried) // the next candidate starts from what this one left
-			}
-			if why.Passes() {
-				kept = append(kept, list[at])
-			}
+		if why.Passes() {
+			kept = append(kept, list[at])
 		}
-		list = kept
 	}
-	return list, why, nil
+	if kept == nil {
+		return nil, noCandidate(i, list), nil
+	}
+	return kept, scheduler.Reason{}, nil
+}
+
+// keepFitting returns the candidates by which the instance fits with its
+// devices, or why the last one is no such, by the limits in f.ratios. As in
+// Nova each trial starts from what the one before left of the instance.
+func (f *Fitter) keepFitting(host *Host, i *Instance, list []scheduler.Candidate) ([]scheduler.Candidate, scheduler.Reason, error) {
+	var kept []scheduler.Candidate
+	tried, last := *i, noCandidate(i, list)
+	for at := range list {
+		f.candidate = &list[at]
+		why, err := f.Fit(host, &tried, &f.ratios)
+		switch {
+		case err != nil:
+			return nil, why, err
+		case why.Passes():
+			kept = append(kept, list[at])
+		default:
+			last = why
+		}
+		if len(host.Cells) >= len(tried.Cells) {
+			tried.Cells = f.placed(&tried)
+		}
+	}
+	if kept == nil {
+		return nil, last, nil
+	}
+	return kept, scheduler.Reason{}, nil
+}
+
+// noCandidate is why a host is refused all of whose candidates are gone.
+func noCandidate(i *Instance, list []scheduler.Candidate) scheduler.Reason {
+	return scheduler.Reason{Why: "none of %h allocation candidates has PCI alias %t", Have: float64(len(list)), Text: i.Requests[0].Alias}
 }
 
 // devices looks for the devices of all requests, on whichever cell.

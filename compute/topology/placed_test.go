@@ -13,7 +13,7 @@ import (
 func placedKeeper(t *testing.T, aliases ...string) *Keeper {
 	t.Helper()
 	k, err := NewKeeper(&scheduler.Options{
-		PCIInPlacement: true, PCIAliases: aliases, EnabledFilters: []string{pciFilterName, numaFilterName},
+		PCIInPlacement: true, PCIAliases: aliases, EnabledFilters: []string{"PciPassthroughFilter", numaFilterName},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,8 @@ func TestCandidates(t *testing.T) {
 		"only one near enough":       {"1", pools("far"), []scheduler.Candidate{far, by("near", "near")}, map[string]int64{"near": 2}},
 		"none near enough":           {"1", pools("far"), []scheduler.Candidate{far}, nil},
 		"a provider with two pools":  {"", pools("near"), []scheduler.Candidate{by("near", "near")}, nil},
-		"no candidate":               {"", pools("far"), nil, nil},
+		"no candidate":               {"", pools("far"), []scheduler.Candidate{}, nil},
+		"nobody asked":               {"", pools("far"), nil, map[string]int64{"near": 2}},
 		"a candidate without groups": {"", pools("far"), []scheduler.Candidate{by()}, map[string]int64{"near": 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,15 +116,18 @@ func TestCandidates(t *testing.T) {
 				spec.Flavor.ExtraSpecs["hw:numa_nodes"] = c.nodes
 			}
 			passes := true
-			for _, f := range []scheduler.Filter{pciFilter{k}, numaFilter{k}} {
-				why, err := f.Pass(&scheduler.Request{Spec: spec}, h)
+			for _, f := range []scheduler.Narrower{pciFilter{k}, numaFilter{k}} {
+				kept, why, err := f.Narrow(&scheduler.Request{Spec: spec}, h)
 				if err != nil {
 					t.Fatal(err)
 				}
-				passes = passes && why.Passes()
+				h.Candidates, passes = kept, passes && why.Passes()
 			}
 			if passes != (c.taken != nil) {
 				t.Fatalf("passes is %v", passes)
+			}
+			if c.taken == nil {
+				h.Candidates = []scheduler.Candidate{}
 			}
 			err := k.Consume(spec, h, true)
 			if c.taken == nil {

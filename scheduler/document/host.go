@@ -42,6 +42,9 @@ func readHost(o *object) *scheduler.HostState {
 	o.each("aggregates", func(path string, raw json.RawMessage) {
 		h.Aggregates = append(h.Aggregates, readAggregate(open(raw, path, o.err)))
 	})
+	if _, told := o.keys["allocation_candidates"]; told {
+		h.Candidates = []scheduler.Candidate{}
+	}
 	o.each("allocation_candidates", func(path string, raw json.RawMessage) {
 		in := open(raw, path, o.err)
 		c := scheduler.Candidate{}
