@@ -313,11 +313,11 @@ func (r *recorder) add(t *tx) {
 	for _, i := range t.dropped {
 		p := r.w.provider(i)
 		r.rename(p.name, "", p.uuid)
-		for kind, version := range map[store.Kind]uint64{kindProvider: p.defVersion, kindState: p.version} {
-			key := store.Key{Kind: kind, ID: string(p.uuid[:])}
-			r.expect(key, version)
-			r.drop(key)
-		}
+		def, state := store.Key{Kind: kindProvider, ID: string(p.uuid[:])}, store.Key{Kind: kindState, ID: string(p.uuid[:])}
+		r.expect(def, p.defVersion)
+		r.expect(state, p.version)
+		r.drop(def)
+		r.drop(state)
 	}
 	for k := range t.consumers {
 		r.consumer(&t.consumers[k])

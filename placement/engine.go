@@ -33,6 +33,19 @@ type Config struct {
 	StaleAfter time.Duration
 	// Logger hears about trouble with the store; nil: nobody does.
 	Logger *slog.Logger
+	// Tasks runs what an engine with a store does beside the calls of its users;
+	// nil: goroutines. A simulator has its own.
+	Tasks Tasks
+}
+
+// Tasks are functions that take turns, each until it waits.
+type Tasks interface {
+	// Go lets f take turns too. It may begin before Go returns.
+	Go(f func())
+	// Wait returns when it could receive from one of two channels, which may
+	// be nil, and which of them it was, 0 or 1; or -1 after a time above 0; or
+	// -2 when ctx ends.
+	Wait(ctx context.Context, d time.Duration, one, two <-chan struct{}) int
 }
 
 // Engine is a placement inventory. It is safe for concurrent use. Readers see
@@ -123,6 +136,15 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// Await waits until c has something to receive, in whatever way the engine's
+// own waiting is done (see [Tasks]), or returns the error of ctx.
+func (e *Engine) Await(ctx context.Context, c <-chan struct{}) error {
+	if e.wait(ctx, 0, c, nil) == stopWaiting {
+		return ctx.Err()
+	}
+	return nil
+}
+
 // Close stops the engine. Writes that are waiting end with [ErrClosed] or
 // [ErrUnknownOutcome]; the store stays open.
 func (e *Engine) Close() error {
@@ -166,9 +188,7 @@ func (e *Engine) write(ctx context.Context, plan func(*tx) error) error {
 		if b == nil {
 			return nil // nothing to change
 		}
-		select {
-		case <-b.done:
-		case <-ctx.Done():
+		if e.wait(ctx, 0, b.done, nil) == stopWaiting {
 			if t == nil {
 				return ctx.Err() // was still waiting for its turn
 			}

@@ -60,13 +60,11 @@ func (e *Engine) Fresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		select {
-		case <-r.done:
-		case <-ctx.Done():
+		if e.wait(ctx, 0, r.done, nil) == stopWaiting {
 			return f.late(ctx)
 		}
 		if r.err == nil {
-			return f.reach(ctx, r.revision)
+			return e.reach(ctx, r.revision)
 		}
 	}
 }
@@ -149,7 +147,8 @@ func (f *freshness) answer(r *readIndex, a asked, err error) {
 }
 
 // reach waits until revision is applied.
-func (f *freshness) reach(ctx context.Context, revision uint64) error {
+func (e *Engine) reach(ctx context.Context, revision uint64) error {
+	f := &e.fresh
 	for {
 		f.mu.Lock()
 		applied, err := f.applied, f.ended
@@ -161,9 +160,7 @@ func (f *freshness) reach(ctx context.Context, revision uint64) error {
 		if applied >= revision || err != nil {
 			return err
 		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
+		if e.wait(ctx, 0, moved, nil) == stopWaiting {
 			return f.late(ctx)
 		}
 	}

@@ -18,29 +18,53 @@ import (
 func (e *Engine) start(revision uint64) {
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
-	for range e.inFlight {
-		e.stopped.Go(func() { e.commitLoop(ctx) })
+	run := e.stopped.Go
+	if e.cfg.Tasks != nil {
+		run = e.cfg.Tasks.Go
 	}
-	e.stopped.Go(func() { e.followLoop(ctx, revision) })
+	for range e.inFlight {
+		run(func() { e.commitLoop(ctx) })
+	}
+	run(func() { e.followLoop(ctx, revision) })
 	if e.Shared() {
-		e.stopped.Go(func() { e.freshLoop(ctx) })
+		run(func() { e.freshLoop(ctx) })
 	}
 	if intents, ok := e.cfg.Store.(*intent.Store); ok {
-		e.stopped.Go(func() { e.reapLoop(ctx, intents) })
+		run(func() { e.reapLoop(ctx, intents) })
 	}
 }
+
+// wait returns when it could receive from one of two channels, which may be
+// nil, and which of them it was, or timeIsUp after a time above 0, or
+// [stopWaiting] when ctx ends.
+func (e *Engine) wait(ctx context.Context, d time.Duration, one, two <-chan struct{}) int {
+	if e.cfg.Tasks != nil {
+		return e.cfg.Tasks.Wait(ctx, d, one, two)
+	}
+	var up <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		up = timer.C
+	}
+	select {
+	case <-one:
+		return 0
+	case <-two:
+		return 1
+	case <-up:
+		return timeIsUp
+	case <-ctx.Done():
+		return stopWaiting
+	}
+}
+
+const timeIsUp, stopWaiting = -1, -2
 
 // reapLoop settles the intents of engines that died, also when nobody writes
 // (INV-12).
 func (e *Engine) reapLoop(ctx context.Context, intents *intent.Store) {
-	tick := time.NewTicker(intent.DefaultLease)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	for e.wait(ctx, intent.DefaultLease, nil, nil) != stopWaiting {
 		switch n, err := intents.Reap(ctx); {
 		case err != nil && ctx.Err() == nil:
 			e.cfg.Logger.WarnContext(ctx, "unfinished intents remain", slog.Any("error", err))
@@ -62,40 +86,37 @@ const askTime = time.Second
 // question for all who came during the one before, and now and then to know
 // how old the world is.
 func (e *Engine) freshLoop(ctx context.Context) {
-	tick := time.NewTicker(max(time.Millisecond, e.cfg.StaleAfter/4))
-	defer tick.Stop()
 	for wait := time.Millisecond; ; {
 		r, at := e.fresh.begin(), e.cfg.Now()
-		ask, cancel := context.WithTimeout(ctx, askTime)
-		revision, err := e.fresh.shared.Latest(ask)
-		cancel()
+		revision, err := e.latest(ctx)
 		e.fresh.answer(r, asked{at, revision}, err)
+		again, kick := max(time.Millisecond, e.cfg.StaleAfter/4), e.fresh.kick
 		if err == nil {
 			wait = time.Millisecond
-			select {
-			case <-e.fresh.kick:
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-			continue
+		} else {
+			again, kick, wait = wait, nil, min(2*wait, 100*time.Millisecond)
 		}
-		select {
-		case <-time.After(wait):
-			wait = min(2*wait, 100*time.Millisecond)
-		case <-ctx.Done():
+		if e.wait(ctx, again, kick, nil) == stopWaiting {
 			return
 		}
 	}
+}
+
+// latest asks the store. Who brings tasks of his own sees to the time himself.
+func (e *Engine) latest(ctx context.Context) (uint64, error) {
+	if e.cfg.Tasks == nil {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, askTime)
+		defer cancel()
+	}
+	return e.fresh.shared.Latest(ctx)
 }
 
 // commitLoop sends one batch at a time; others send theirs, and the next one
 // gathers meanwhile.
 func (e *Engine) commitLoop(ctx context.Context) {
 	for {
-		select {
-		case <-e.work:
-		case <-ctx.Done():
+		if e.wait(ctx, 0, e.work, nil) == stopWaiting {
 			return
 		}
 		for {
@@ -104,9 +125,7 @@ func (e *Engine) commitLoop(ctx context.Context) {
 				break
 			}
 			e.send(ctx, b)
-			select {
-			case <-b.done:
-			case <-ctx.Done():
+			if e.wait(ctx, 0, b.done, nil) == stopWaiting {
 				return
 			}
 		}
@@ -134,20 +153,13 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 			e.settle(b, errConflict)
 			return
 		case res.Outcome == store.Conflict:
-			select {
-			case <-prior.answered:
-			case <-prior.done:
-			case <-ctx.Done():
+			if e.wait(ctx, 0, prior.answered, prior.done) == stopWaiting {
 				return
 			}
 			continue
 		}
 		e.cfg.Logger.WarnContext(ctx, "outcome of a commit is unknown, sending it again", slog.Any("cause", res.Cause))
-		select {
-		case <-time.After(wait):
-		case <-b.done:
-			return
-		case <-ctx.Done():
+		if e.wait(ctx, wait, b.done, nil) != timeIsUp {
 			return
 		}
 	}
@@ -157,11 +169,7 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 // took effect, or they have ended.
 func (e *Engine) await(ctx context.Context, b *batch) {
 	for _, x := range b.builds {
-		select {
-		case <-x.answered:
-		case <-x.done:
-		case <-ctx.Done():
-		}
+		e.wait(ctx, 0, x.answered, x.done)
 	}
 }
 
@@ -201,9 +209,7 @@ func (e *Engine) followLoop(ctx context.Context, revision uint64) {
 		if revision > from {
 			wait = time.Millisecond
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if e.wait(ctx, wait, nil, nil) == stopWaiting {
 			return
 		}
 	}
@@ -296,10 +302,8 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 // pause waits before a write that lost a race is planned again: longer each
 // time, up to 50 ms.
 func (e *Engine) pause(ctx context.Context, tries int) error {
-	select {
-	case <-time.After(min(time.Duration(tries)*time.Millisecond, 50*time.Millisecond)):
-		return nil
-	case <-ctx.Done():
+	if e.wait(ctx, min(time.Duration(tries)*time.Millisecond, 50*time.Millisecond), nil, nil) == stopWaiting {
 		return ctx.Err()
 	}
+	return nil
 }

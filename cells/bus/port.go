@@ -32,8 +32,21 @@ type Bus interface {
 // arrives as it is, of another only the text arrives.
 type Handler func(ctx context.Context, e Envelope) (reply []byte, err error)
 
+// Waiter is a bus on which a call waits in a way of its own, as one in virtual
+// time does.
+type Waiter interface {
+	Call(ctx context.Context, e Envelope) ([]byte, error)
+}
+
 // Call starts a call and waits for its end, or for that of ctx.
 func Call(ctx context.Context, b Bus, e Envelope) ([]byte, error) {
+	if w, own := b.(Waiter); own {
+		reply, err := w.Call(ctx, e)
+		if err != nil {
+			err = fmt.Errorf("call %s of %s: %w", e.Method, e.Topic, err)
+		}
+		return reply, err
+	}
 	type outcome struct {
 		reply []byte
 		err   error

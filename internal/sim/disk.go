@@ -19,6 +19,9 @@ type disk struct {
 	late  []*commit // ended Unknown, may still take effect
 	sent  map[store.BatchID]bool
 	probe uint64
+
+	followers []*follower
+	seen      uint64 // revision that they have been told of
 }
 
 // commit is a batch on its way, and what came of it.
@@ -32,6 +35,7 @@ type commit struct {
 }
 
 type load struct {
+	latest   bool // only the revision
 	records  []store.Record
 	revision uint64
 }
@@ -47,15 +51,16 @@ func (s *Sim) disk(inner store.Store) *disk {
 	return &disk{store: inner, sent: map[store.BatchID]bool{}}
 }
 
-// commit sends a batch to the disk. The bytes of the batch are the store's
+// send sends a batch to the disk. The bytes of the batch are the store's
 // from now on, its lists are copied.
-func (s *Sim) commit(p *process, e *machine.Effect) {
+func (s *Sim) send(p *process, b store.Batch) (*item, *commit) {
 	p.commits++
-	c := &commit{batch: e.Batch}
+	c := &commit{batch: b}
 	c.fault, c.hit, c.luck = s.chance.draw(ofCommit, p, p.commits)
 	c.batch.Expect, c.batch.Puts, c.batch.Deletes = slices.Clone(c.batch.Expect), slices.Clone(c.batch.Puts), slices.Clone(c.batch.Deletes)
 	it := s.queue.add(s.now + latency(c.luck))
-	it.kind, it.process, it.boot, it.token, it.commit = itemApply, p, p.boot, e.Token, c
+	it.kind, it.process, it.boot, it.commit = itemApply, p, p.boot, c
+	return it, c
 }
 
 // load reads the disk.
@@ -115,6 +120,7 @@ func (s *Sim) settle(p *process, c *commit) {
 		return
 	}
 	c.result, c.err = d.store.Commit(context.Background(), c.batch)
+	s.news(d, c.result)
 	if c.hit && c.fault == UnknownApplied && c.err == nil {
 		c.result = unknown
 	}
@@ -129,8 +135,17 @@ func (s *Sim) applyLate(it *item) bool {
 	}
 	d.late = slices.Delete(d.late, at, at+1)
 	res, err := d.store.Commit(context.Background(), it.commit.batch)
+	s.news(d, res)
 	s.trace.late(s, it.process, res, err)
 	return true
+}
+
+// news tells those who follow a disk when a batch has changed it.
+func (s *Sim) news(d *disk, res store.Result) {
+	if res.Outcome == store.Committed && res.Revision > d.seen {
+		d.seen = res.Revision
+		s.changed(d)
+	}
 }
 
 // conflict answers with the present state of what a batch expects, which the
@@ -148,6 +163,10 @@ func (d *disk) conflict(b store.Batch) (store.Result, error) {
 }
 
 func (s *Sim) read(d *disk, l *load) {
+	if shared, able := d.store.(store.Shared); able && l.latest {
+		l.revision, _ = shared.Latest(context.Background()) // in memory, it never fails
+		return
+	}
 	for r, err := range d.store.Load(context.Background(), &l.revision) {
 		if err != nil {
 			break // a store in memory is always readable

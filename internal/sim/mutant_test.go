@@ -14,20 +14,23 @@ import (
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
+		cloud  func(bug) *sim.Scenario
 		bug    bug
 		check  string
 		faults int // at most, after shrinking
 	}{
-		{droppedUndo, "records", 2},
-		{ignoredUnknown, "answers", 2},
-		{noIdempotency, "records", 4},
-		{staleTimer, "answers", 2},
-		{earlyAnswer, "answers", 2},
+		{scenario, droppedUndo, "records", 2},
+		{scenario, ignoredUnknown, "answers", 2},
+		{scenario, noIdempotency, "records", 4},
+		{scenario, staleTimer, "answers", 2},
+		{scenario, earlyAnswer, "answers", 2},
+		{marketScenario, staleRead, "answers", 2},
+		{marketScenario, guess, "answers", 4},
 	} {
 		t.Run(string(tt.bug), func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			sc := scenario(tt.bug)
+			sc := tt.cloud(tt.bug)
 			failed, seeds := find(t, sc, 2000)
 			require.NotNil(t, failed.Failure, "%d seeds do not find it", seeds)
 			require.Less(t, time.Since(began), time.Minute)

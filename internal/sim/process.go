@@ -24,7 +24,9 @@ type process struct {
 	drift  float64 // of its clock, 0.01: it gains a second in 100
 	offset int64   // by which its clock has jumped
 
-	steps, sent, commits uint64
+	env *Env // of a program, in this life
+
+	steps, sent, commits, news, turn uint64
 }
 
 // clock returns what the process takes for the time.
@@ -51,7 +53,16 @@ type item struct {
 	message machine.Message
 	commit  *commit
 	load    *load
+
+	sleeper *task // whose wait it ends
+	wait    uint64
+	letter  *letter
+	ring    func()
+	over    *bool // when true, nobody wants it to happen any more
 }
+
+// task makes it end the present wait of t.
+func (it *item) task(t *task) { it.sleeper, it.wait = t, t.wait }
 
 func (it *item) start(p *process) { it.process, it.event = p, machine.Start }
 

@@ -38,7 +38,7 @@ func (sc *Scenario) Run(o Options) (Report, error) {
 			o.Counts = append(o.Counts, c.N)
 		}
 	}
-	s := &Sim{opts: o, byName: map[string]*process{}}
+	s := &Sim{opts: o, byName: map[string]*process{}, topics: map[string][]*served{}}
 	s.trace = trace{hash: o.Seed, out: o.Trace, words: sc.Words}
 	if s.trace.words == nil {
 		s.trace.words = func(m machine.Message) string { return fmt.Sprintf("%d %x", m.ID, m.Body) }

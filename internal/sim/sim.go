@@ -19,6 +19,9 @@ type Process struct {
 	Name string // its address
 	// New makes the machine, with an empty memory, for every life of the process.
 	New func() machine.Machine
+	// Run is, instead of New, what a process does that is written as code that
+	// waits. It is called in every life; when it returns, its tasks go on.
+	Run func(e *Env)
 	// Store outlives the process; processes may share one. Nil: it has none,
 	// and must not commit or load.
 	Store store.Store
@@ -43,6 +46,7 @@ type Sim struct {
 
 	processes []*process
 	byName    map[string]*process
+	topics    map[string][]*served
 	stores    []store.Store
 
 	now     int64 // nanoseconds since the epoch
@@ -54,8 +58,8 @@ type Sim struct {
 
 // Add starts a process at the beginning of time. The name must be new.
 func (s *Sim) Add(p Process) error {
-	if s.byName[p.Name] != nil || p.Name == "" || p.New == nil {
-		return fmt.Errorf("process %q: its name must be new and not empty, and New set", p.Name)
+	if s.byName[p.Name] != nil || p.Name == "" || (p.New == nil) == (p.Run == nil) {
+		return fmt.Errorf("process %q: its name must be new and not empty, and either New or Run set", p.Name)
 	}
 	own := &process{Process: p, name: p.Name, index: int32(len(s.processes)), key: hashText(0, p.Name)}
 	s.processes, s.byName[p.Name] = append(s.processes, own), own
@@ -82,6 +86,7 @@ func (s *Sim) Now() time.Time { return epoch.Add(time.Duration(s.now)) }
 
 // run plays everything and returns what went wrong.
 func (s *Sim) run(settle time.Duration) *Failure {
+	defer s.stop()
 	end := int64(0)
 	for {
 		if s.steps >= s.opts.Steps && !s.chance.quiet {
@@ -114,6 +119,15 @@ func (s *Sim) run(settle time.Duration) *Failure {
 	return nil
 }
 
+// stop ends the tasks of all programs.
+func (s *Sim) stop() {
+	for _, p := range s.processes {
+		if p.env != nil {
+			p.env.kill()
+		}
+	}
+}
+
 func (s *Sim) failure(check string, err error) *Failure {
 	f := &Failure{Check: check, Step: s.steps, At: time.Duration(s.now), Err: err}
 	s.trace.line(s, f.String())
@@ -133,9 +147,14 @@ func (s *Sim) play(it *item) bool {
 	switch {
 	case it.event == machine.Start:
 		p.boot++
-		p.machine, p.up, p.paused = p.New(), true, 0
+		p.up, p.paused = true, 0
+		if p.New != nil {
+			p.machine = p.New()
+		}
 		p.rand = rand.New(rand.NewPCG(s.opts.Seed^p.key, p.boot))
 	case !p.up || it.event != machine.Received && it.boot != p.boot:
+		return false
+	case it.sleeper != nil && it.sleeper.wait != it.wait || it.over != nil && *it.over:
 		return false
 	case p.paused > s.now:
 		*s.queue.add(p.paused) = *it
@@ -152,7 +171,7 @@ func (s *Sim) step(p *process, it *item) {
 	in := &s.event
 	*in = machine.Event{
 		Kind: it.event, Now: p.clock(s.now), Rand: p.rand,
-		Message: it.message, Token: it.token,
+		Message: it.message, Token: it.token + it.wait,
 	}
 	if c := it.commit; c != nil {
 		in.Result, in.Err = c.result, c.err
@@ -161,61 +180,85 @@ func (s *Sim) step(p *process, it *item) {
 		in.Records, in.Revision = l.records, l.revision
 	}
 	s.trace.step(s, p, in)
+	if p.Run != nil {
+		s.turn(p, it)
+		return
+	}
 	s.effects.Reset()
 	p.machine.Step(in, &s.effects)
 	list := s.effects.List
-	if !p.Steady {
-		list = s.strike(p, list)
+	if kind, hit, pause := s.fate(p); hit {
+		if kind == Crashed {
+			list = list[:int(uint64(pause)%uint64(len(list)+1))]
+		}
+		s.suffer(p, kind, pause)
 	}
 	for k := range list {
 		s.do(p, &list[k])
 	}
 }
 
-// strike lets a fault hit a process within a step, and returns the effects
-// that it lives to see.
-func (s *Sim) strike(p *process, list []machine.Effect) []machine.Effect {
-	kind, hit, luck := s.chance.draw(ofStep, p, p.steps)
-	if !hit {
-		return list
+// fate draws whether a fault hits a process within a step, and for how long.
+func (s *Sim) fate(p *process) (kind FaultKind, hit bool, pause int64) {
+	if p.Steady {
+		return 0, false, 0
 	}
-	pause := within(luck, longPause)
+	kind, hit, luck := s.chance.draw(ofStep, p, p.steps)
+	return kind, hit, within(luck, longPause)
+}
+
+// suffer has a fault of a step take effect.
+func (s *Sim) suffer(p *process, kind FaultKind, pause int64) {
 	s.trace.fault(s, p, kind, time.Duration(pause))
 	switch kind {
 	case Crashed:
 		p.up, p.machine = false, nil
+		if p.env != nil {
+			p.env.kill()
+			p.env.bus.gone()
+			p.env = nil
+		}
 		s.queue.add(s.now + pause).start(p)
-		return list[:int(luck%uint64(len(list)+1))]
 	case Paused:
 		p.paused = s.now + pause
 	case ClockJumped:
 		p.offset += pause
-		if luck&1 == 0 {
+		if pause&1 == 0 {
 			p.offset -= 2 * pause
 		}
 	default:
 	}
-	return list
 }
 
 func (s *Sim) do(p *process, e *machine.Effect) {
 	switch e.Kind {
 	case machine.Send:
 		e.Message.From = p.name
-		s.send(p, &e.Message)
+		if to := s.byName[e.Message.To]; to != nil {
+			m := &e.Message
+			s.fly(p, m, func(at int64) { s.queue.add(at).receive(to, m) })
+		} else {
+			p.sent++
+		}
 	case machine.Timer:
-		wait := max(0, int64(float64(e.After)/(1+p.drift)))
-		it := s.queue.add(s.now + wait)
-		it.process, it.boot, it.event, it.token = p, p.boot, machine.Fired, e.Token
+		s.alarm(p, e.After).token = e.Token
 	case machine.Commit:
-		s.commit(p, e)
+		it, _ := s.send(p, e.Batch)
+		it.token = e.Token
 	case machine.Load:
 		s.load(p, e.Token)
 	}
 }
 
-// send puts a message on its way.
-func (s *Sim) send(p *process, m *machine.Message) {
+// alarm is a timer by the clock of p.
+func (s *Sim) alarm(p *process, after time.Duration) *item {
+	it := s.queue.add(s.now + max(0, int64(float64(after)/(1+p.drift))))
+	it.process, it.boot, it.event = p, p.boot, machine.Fired
+	return it
+}
+
+// fly puts a message of p on its way; add is told when it arrives, if it does.
+func (s *Sim) fly(p *process, m *machine.Message, add func(at int64)) {
 	p.sent++
 	kind, hit, luck := s.chance.draw(ofMessage, p, p.sent)
 	late := int64(0)
@@ -227,16 +270,15 @@ func (s *Sim) send(p *process, m *machine.Message) {
 		late = within(mix(luck), limit)
 		s.trace.message(s, p, kind, m)
 	}
-	to := s.byName[m.To]
-	if to == nil || hit && kind == Lost {
+	if hit && kind == Lost {
 		return
 	}
 	took := latency(luck)
 	if !hit || kind == Doubled {
-		s.queue.add(s.now+took).receive(to, m)
+		add(s.now + took)
 	}
 	if hit {
-		s.queue.add(s.now+took+late).receive(to, m)
+		add(s.now + took + late)
 	}
 }
 

@@ -74,7 +74,7 @@ var mayImport = map[string][]string{
 	"scheduler/drain":           {},
 	"internal/perftable":        {"bench", "bench/chart"},
 	"internal/pyvalue":          {},
-	"internal/sim":              {"internal/machine", "store"},
+	"internal/sim":              {"cells/bus", "internal/machine", "store"},
 	"internal/tidy":             {},
 	"internal/twin":             {"placement"},
 	"scheduler":                 {},

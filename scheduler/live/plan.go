@@ -338,10 +338,8 @@ func (s *Scheduler) settleDown(ctx context.Context, p *plan) (bool, error) {
 	landed := s.landed
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	select {
-	case <-landed:
-		return true, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := s.cfg.Engine.Await(ctx, landed); err != nil {
+		return false, err
 	}
+	return true, nil
 }

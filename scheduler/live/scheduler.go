@@ -81,7 +81,7 @@ func New(cfg Config) (*Scheduler, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Time{} }
 	}
-	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), shapes: map[string]*shape{}, refusals: map[*shape]*remembered{}, groups: turns{waiting: map[string]*turn{}}}
+	s := &Scheduler{cfg: cfg, view: newView(cfg.Engine, cfg.Hosts), shapes: map[string]*shape{}, refusals: map[*shape]*remembered{}, groups: turns{engine: cfg.Engine, waiting: map[string]*turn{}}}
 	if s.cfg.RankBytes == 0 {
 		s.cfg.RankBytes = 2 << 30
 	}

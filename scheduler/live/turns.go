@@ -3,18 +3,21 @@ package live
 import (
 	"context"
 	"sync"
+
+	"github.com/kilonova-cloud/kilonova/placement"
 )
 
 // turns lets requests of one server group go one after the other: at once,
 // all but one of them would lose the race for its guard.
 type turns struct {
+	engine  *placement.Engine // waits
 	mu      sync.Mutex
 	waiting map[string]*turn
 }
 
 type turn struct {
-	slot chan struct{}
-	n    int // that hold it or wait
+	slot chan struct{} // holds one thing while nobody has the turn
+	n    int           // that hold it or wait
 }
 
 // enter waits for the turn of key.
@@ -23,23 +26,22 @@ func (t *turns) enter(ctx context.Context, key string) error {
 	own := t.waiting[key]
 	if own == nil {
 		own = &turn{slot: make(chan struct{}, 1)}
+		own.slot <- struct{}{}
 		t.waiting[key] = own
 	}
 	own.n++
 	t.mu.Unlock()
-	select {
-	case own.slot <- struct{}{}:
-		return nil
-	case <-ctx.Done():
+	if err := t.engine.Await(ctx, own.slot); err != nil {
 		t.drop(key)
-		return ctx.Err()
+		return err
 	}
+	return nil
 }
 
 // leave ends the turn.
 func (t *turns) leave(key string) {
 	t.mu.Lock()
-	<-t.waiting[key].slot
+	t.waiting[key].slot <- struct{}{}
 	t.mu.Unlock()
 	t.drop(key)
 }
