@@ -40,7 +40,8 @@ func (k *Keeper) Wants(s *scheduler.RequestSpec) bool {
 // Pin chooses cells, CPUs and devices of h for an instance of the request.
 // taken is what Pin returned for others whose choice h does not count yet. It
 // returns the reason why the instance does not fit, [ErrUsage] when taken
-// does not go with h, and what makes Nova raise.
+// does not go with h, and what makes Nova raise. Devices that are in placement
+// are those of the first of h's candidates.
 func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byte) ([]byte, scheduler.Reason, error) {
 	i, err := k.instance(r.Spec)
 	if err != nil {
@@ -61,7 +62,10 @@ func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byt
 	f := k.fitter()
 	defer k.fitters.Put(f)
 	if k.placement && len(i.Requests) > 0 {
-		return nil, scheduler.Reason{Why: "devices of PCI alias %t are in placement, and are not claimed from there", Text: i.Requests[0].Alias}, nil
+		if len(h.Candidates) == 0 || !covers(&h.Candidates[0], i) {
+			return nil, scheduler.Reason{Why: "devices of PCI alias %t are in placement, which is not asked for them", Text: i.Requests[0].Alias}, nil
+		}
+		f.candidate = &h.Candidates[0]
 	}
 	if len(i.Cells) > 0 {
 		if why, err := f.Fit(host, i, limits); err != nil || !why.Passes() {
@@ -70,13 +74,28 @@ func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byt
 	}
 	_, placed, err := f.Consume(host, i, limits)
 	switch {
-	case errors.Is(err, ErrDevices):
+	case errors.Is(err, ErrDevices), err == nil && !placed.complete():
 		return nil, scheduler.Reason{Why: "too few PCI devices are free"}, nil
 	case err != nil:
 		return nil, scheduler.Reason{}, err
 	}
 	pins, err := placed.document()
 	return pins, scheduler.Reason{}, err
+}
+
+// complete reports whether the instance got all devices. Nova takes fewer
+// where a policy prefers some of a candidate's providers to others of them.
+func (i *Instance) complete() bool {
+	for at := range i.Requests {
+		left := i.Requests[at].Count
+		for p := range i.Requests[at].Taken {
+			left -= i.Requests[at].Taken[p].Count
+		}
+		if left != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // document is the placed instance as [ReadPlaced] reads it.

@@ -147,6 +147,18 @@ func (k *Keeper) chooses(i *Instance, h *scheduler.HostState) bool {
 	return k.placement && len(i.Requests) > 0 && h.Candidates != nil
 }
 
+// covers reports whether the candidate has a provider for every device.
+func covers(c *scheduler.Candidate, i *Instance) bool {
+	for n := range i.Requests {
+		for device := range i.Requests[n].Count {
+			if len(c.Mappings[suffixOf(n, device)]) == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Narrows reports whether placement allocates devices of the request.
 func (k *Keeper) Narrows(s *scheduler.RequestSpec) bool {
 	i, err := k.instance(s)

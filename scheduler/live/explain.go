@@ -50,7 +50,7 @@ func (s *Scheduler) explain(ctx context.Context, p *plan) *account {
 	}
 	if p.pinned {
 		a.add("NUMA cells and devices", func(i uint32, _ *row) scheduler.Reason {
-			_, reason, err := s.pin(p, i)
+			_, reason, err := s.pin(ctx, p, i)
 			return cannot(reason, err)
 		})
 	}

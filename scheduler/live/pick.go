@@ -19,7 +19,7 @@ func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allo
 	}
 	clear(p.refused)
 	for {
-		host, found := s.best(p)
+		host, found := s.best(ctx, p)
 		if !found && s.tired {
 			p.shape.alone = true
 			if err := s.follow(p); err != nil {
@@ -30,7 +30,10 @@ func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allo
 		if !found {
 			return 0, nil, scheduler.ErrNoValidHost
 		}
-		got, err := s.allocations(ctx, p, s.view.rows[host])
+		got, err := s.choice.got, error(nil)
+		if got == nil {
+			got, err = s.allocations(ctx, p, s.view.rows[host])
+		}
 		if err != nil || got != nil {
 			return host, got, err
 		}
@@ -47,23 +50,23 @@ func (s *Scheduler) pick(ctx context.Context, p *plan) (uint32, []placement.Allo
 
 // best chooses among the few hosts that the request allows, or from the top
 // of the order.
-func (s *Scheduler) best(p *plan) (uint32, bool) {
+func (s *Scheduler) best(ctx context.Context, p *plan) (uint32, bool) {
 	s.choice, s.tired = choice{}, false
 	switch g := p.group; {
 	case p.forced || named(p.request.Spec):
 		for k := range s.view.rows {
-			s.consider(p, uint32(k))
+			s.consider(ctx, p, uint32(k))
 		}
 	case g != nil && g.policy == scheduler.Affinity && len(g.on) > 0:
 		for host := range g.on {
-			s.consider(p, host)
+			s.consider(ctx, p, host)
 		}
 	case len(p.shape.last) > 0:
-		s.walkTop(p, headSize)
+		s.walkTop(ctx, p, headSize)
 	case s.cfg.Subset > 1:
-		s.walkTop(p, s.cfg.Subset)
+		s.walkTop(ctx, p, s.cfg.Subset)
 	default:
-		return s.first(p)
+		return s.first(ctx, p)
 	}
 	return s.choice.host, s.choice.found
 }
@@ -77,20 +80,20 @@ func (s *Scheduler) orderOf(p *plan) *rank {
 }
 
 // first returns the best host that is admitted.
-func (s *Scheduler) first(p *plan) (uint32, bool) {
+func (s *Scheduler) first(ctx context.Context, p *plan) (uint32, bool) {
 	for {
 		host, found := s.orderOf(p).best()
 		if !found {
 			return 0, false
 		}
-		switch s.consider(p, host) {
+		switch s.consider(ctx, p, host) {
 		case admitted:
 			return host, true
 		case parkedAway: // the rank has another best one now
 			continue
 		case refused, unable:
 		}
-		s.walkTop(p, 1)
+		s.walkTop(ctx, p, 1)
 		return s.choice.host, s.choice.found
 	}
 }
@@ -101,11 +104,11 @@ const headSize = 16
 // walkTop considers the best hosts that are admitted, so many of them. When a
 // group has a say, its hosts are considered too, and do not count: at least
 // one of the others has no member.
-func (s *Scheduler) walkTop(p *plan, size int) {
+func (s *Scheduler) walkTop(ctx context.Context, p *plan, size int) {
 	if p.group != nil && len(p.shape.last) > 0 {
 		size += len(p.group.on)
 		for host := range p.group.on {
-			s.consider(p, host)
+			s.consider(ctx, p, host)
 		}
 	}
 	s.walk.start(s.orderOf(p))
@@ -114,7 +117,7 @@ func (s *Scheduler) walkTop(p *plan, size int) {
 		if !more {
 			return
 		}
-		switch s.consider(p, host) {
+		switch s.consider(ctx, p, host) {
 		case admitted:
 			n++
 		case parkedAway: // the rank changed
@@ -133,12 +136,12 @@ func (s *Scheduler) walkTop(p *plan, size int) {
 // A choice is the best host so far.
 type choice struct {
 	champion
+	given
 	found bool
-	pins  []byte
 }
 
 // consider makes a host the choice if it is admitted and better.
-func (s *Scheduler) consider(p *plan, i uint32) verdict {
+func (s *Scheduler) consider(ctx context.Context, p *plan, i uint32) verdict {
 	r := s.view.rows[i]
 	c := s.orderOf(p).champion(i, nowhere)
 	switch {
@@ -169,11 +172,11 @@ func (s *Scheduler) consider(p *plan, i uint32) verdict {
 	}
 	own := choice{champion: c, found: true}
 	if p.pinned {
-		value, reason, err := s.pin(p, i)
-		if err != nil || !reason.Passes() {
+		var reason scheduler.Reason
+		var err error
+		if own.given, reason, err = s.pin(ctx, p, i); err != nil || !reason.Passes() {
 			return refused
 		}
-		own.pins = value
 	}
 	s.choice = own
 	return v

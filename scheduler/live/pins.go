@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"encoding/binary"
 	"iter"
 	"slices"
@@ -18,6 +19,16 @@ type Pinner interface {
 	// What others got that h's record does not list yet is in taken, as Pin
 	// returned it. The compute service has to obey the choice.
 	Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byte) ([]byte, scheduler.Reason, error)
+}
+
+// Chooser is a [Pinner] of what the engine counts too, such as devices that
+// are resource providers: what it gives away has to be what is claimed.
+type Chooser interface {
+	Pinner
+	// Narrows reports whether a request wants any of it. Then Pin is given
+	// hosts with one of the engine's candidates at a time, and the first that
+	// it takes is claimed.
+	Narrows(s *scheduler.RequestSpec) bool
 }
 
 // PinsKey is the key of the guard of a host's pins, and of the attachment
@@ -61,8 +72,14 @@ func (s *Scheduler) pinsOf(p *plan, i uint32) *pins {
 	return list
 }
 
+// given is what an instance gets on a host besides amounts.
+type given struct {
+	pins []byte
+	got  []placement.Allocation // that the pins go with; nil: any
+}
+
 // pin asks the pinner for the present instance.
-func (s *Scheduler) pin(p *plan, i uint32) ([]byte, scheduler.Reason, error) {
+func (s *Scheduler) pin(ctx context.Context, p *plan, i uint32) (given, scheduler.Reason, error) {
 	r := s.view.rows[i]
 	list := s.pinsOf(p, i)
 	var taken [][]byte
@@ -71,7 +88,46 @@ func (s *Scheduler) pin(p *plan, i uint32) ([]byte, scheduler.Reason, error) {
 			taken = append(taken, list.held[k].value)
 		}
 	}
-	return s.cfg.Pinner.Pin(&p.request, &r.state, taken)
+	if p.chooses {
+		return s.pinCandidate(ctx, p, r, taken)
+	}
+	value, why, err := s.cfg.Pinner.Pin(&p.request, &r.state, taken)
+	return given{pins: value}, why, err
+}
+
+// mostCandidates is how many a pinner is asked about on one host.
+const mostCandidates = 1000
+
+// pinCandidate asks the pinner about the host's candidates, one after the
+// other, until it takes one; the reason is what it said of the last.
+func (s *Scheduler) pinCandidate(ctx context.Context, p *plan, r *row, taken [][]byte) (given, scheduler.Reason, error) {
+	where := p.shape.where
+	where.Anchor, where.Limit, where.Representative = r.uuid, mostCandidates, false
+	last := scheduler.Reason{Why: "what the host has does not go together"}
+	for c, err := range s.cfg.Engine.Candidates(ctx, where) {
+		if err != nil {
+			return given{}, last, err
+		}
+		h := r.state
+		h.Candidates = []scheduler.Candidate{candidateOf(c)}
+		value, why, err := s.cfg.Pinner.Pin(&p.request, &h, taken)
+		if err != nil || why.Passes() {
+			return given{value, slices.Clone(c.Allocations)}, why, err
+		}
+		last = why
+	}
+	return given{}, last, nil
+}
+
+func candidateOf(c *placement.Candidate) scheduler.Candidate {
+	mappings := make(map[string][]string, len(c.Mappings))
+	for k := range c.Mappings {
+		m := &c.Mappings[k]
+		for _, provider := range m.Providers {
+			mappings[m.Suffix] = append(mappings[m.Suffix], provider.String())
+		}
+	}
+	return scheduler.Candidate{Mappings: mappings}
 }
 
 // carry makes the pins part of a claim.

@@ -23,6 +23,7 @@ type plan struct {
 	patience  int                    // how many hosts to look at in vain
 	forced    bool                   // no filter is asked
 	pinned    bool                   // the pinner has to be asked
+	chooses   bool                   // and goes by candidates
 	pins      map[uint32]*pins       // by host, as far as they were looked at
 	chosen    []uint32               // by instance
 	claims    []claim                // by instance
@@ -42,6 +43,8 @@ func (s *Scheduler) newPlan(req *Request) (*plan, error) {
 	p, _ := s.plans.Get().(*plan)
 	p.req, p.forced = req, forced(req.Spec)
 	p.pinned = s.cfg.Pinner != nil && s.cfg.Pinner.Wants(req.Spec)
+	chooser, is := s.cfg.Pinner.(Chooser)
+	p.chooses = p.pinned && is && chooser.Narrows(req.Spec)
 	var err error
 	p.instances, err = req.instances(p.instances[:0])
 	return p, err
