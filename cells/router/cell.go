@@ -46,9 +46,11 @@ func (c Cell) address() address { return address{c.Database, c.Transport} }
 
 // Source tells which cells there are.
 type Source interface {
-	// Cells returns all of them, and a channel that is closed when that may
-	// have changed.
-	Cells(ctx context.Context) (cells []Cell, changed <-chan struct{}, err error)
+	// Cells returns all of them, and the revision at which that was so.
+	Cells(ctx context.Context) (cells []Cell, revision uint64, err error)
+	// Changed waits until they may have changed after a revision. An error says
+	// that nobody knows.
+	Changed(ctx context.Context, revision uint64) error
 }
 
 // placed is a cell of a snapshot, with what serves it.

@@ -118,31 +118,32 @@ func each(n int, ask func(int)) {
 	}
 }
 
-// Follow keeps the cells as src tells them, until ctx ends, and returns its
-// error. While src fails, the cells stay as they are.
+// Follow keeps the cells as src tells them, until ctx ends or the router is
+// closed, and returns why. While src fails, the cells stay as they are.
 func (r *Router[C]) Follow(ctx context.Context, src Source) error {
 	pause := backoff{longest: r.cfg.LongestWait}
 	for {
-		cells, changed, err := src.Cells(ctx)
+		cells, revision, err := src.Cells(ctx)
 		if err == nil {
 			err = r.Set(ctx, cells)
 		}
-		if errors.Is(err, ErrClosed) {
-			return err
-		}
-		var again <-chan time.Time
-		if err != nil {
-			pause.failed()
-			again = time.After(pause.wait)
-			r.cfg.Logger.WarnContext(ctx, "cells are not known anew", slog.Any("error", err))
-		} else {
+		if err == nil {
 			pause.wait = 0
+			err = src.Changed(ctx, revision)
 		}
-		select {
-		case <-changed:
-		case <-again:
-		case <-ctx.Done():
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, ErrClosed):
+			return err
+		case err == nil:
+			continue
+		}
+		r.cfg.Logger.WarnContext(ctx, "cells are not known anew", slog.Any("error", err))
+		pause.failed()
+		select {
+		case <-time.After(pause.wait):
+		case <-ctx.Done():
 		}
 	}
 }

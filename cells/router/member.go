@@ -164,24 +164,37 @@ func (m *member[C]) heard(ctx context.Context, l *line[C], start time.Time, err 
 	}
 	was := m.health.away
 	told := err
-	switch {
-	case err == nil:
+	verdict := m.judge(ctx, err)
+	switch verdict {
+	case Answered:
 		m.health.answer(end)
-	case m.cfg.Away != nil && m.cfg.Away(err):
-		m.health.failure(start, end, err)
-		told = &AwayError{m.cell, end, err}
-	case ctx.Err() != nil:
+	case Silent:
 		m.health.silence(start, end, m.cfg.Timeout)
-		if ctx.Err() != context.Canceled { // nobody waits for it any more
-			told = &AwayError{m.cell, end, err}
-		}
-	default:
-		m.health.answer(end)
+	case Absent:
+		m.health.failure(start, end, err)
+	}
+	if verdict != Answered && ctx.Err() != context.Canceled { // or else nobody waits for it any more
+		told = &AwayError{m.cell, end, err}
 	}
 	if m.health.away && !was {
 		m.rouse()
 	}
 	return told
+}
+
+// judge says what the end of a call tells.
+func (m *member[C]) judge(ctx context.Context, err error) Verdict {
+	if err == nil {
+		return Answered
+	}
+	verdict := Answered
+	if m.cfg.Judge != nil {
+		verdict = m.cfg.Judge(err)
+	}
+	if verdict == Answered && ctx.Err() != nil {
+		return Silent
+	}
+	return verdict
 }
 
 // overdue notes that a call which began at start goes on although ctx has

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -129,7 +128,7 @@ func bases(t testing.TB, n int) ([]*base, *Router[*base]) {
 	r, err := New(Config[*base]{
 		Dial:  func(_ context.Context, c Cell) (*base, error) { return byUUID[c.UUID], nil },
 		Probe: func(context.Context, *base) error { return nil },
-		Away:  func(err error) bool { return errors.Is(err, errRefused) },
+		Judge: absent(errRefused),
 	})
 	require.NoError(t, err)
 	require.NoError(t, r.Set(t.Context(), cells))

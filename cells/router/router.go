@@ -28,9 +28,10 @@ type Config[C any] struct {
 	// answer calls, so for its broker and its database when calls need both. It
 	// ends with its context, which ends after Timeout.
 	Probe func(context.Context, C) error
-	// Away reports whether an error of a call, or of Probe, says that the cell is
-	// away; any other is an answer. Nil: none says so, only silence does.
-	Away func(error) bool
+	// Judge says what an error of a call, or of Probe, tells of the cell. An
+	// Answered is taken for Silent once the context of the call has ended. Nil:
+	// all are answers.
+	Judge func(error) Verdict
 	// Timeout is the longest that cells that are asked together are waited for.
 	// A cell that is asked for so long without an answer to anything is away.
 	// 0: DefaultTimeout.
@@ -43,6 +44,16 @@ type Config[C any] struct {
 	SummaryAge time.Duration
 	Logger     *slog.Logger // nil: silent
 }
+
+// Verdict is what the error of a call tells of the cell.
+type Verdict uint8
+
+// What an error may tell.
+const (
+	Answered Verdict = iota // the cell has answered, if only to refuse
+	Silent                  // no answer came in the time that the caller gave
+	Absent                  // the cell, or what leads to it, is away
+)
 
 // Router knows cells and keeps a client for each.
 type Router[C any] struct {

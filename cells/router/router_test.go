@@ -79,6 +79,7 @@ func TestAwayFromTheStart(t *testing.T) {
 		require.Equal(t, all[1:], answered)
 		require.Equal(t, []string{"north"}, missing)
 		require.LessOrEqual(t, took, 2*time.Second)
+		synctest.Wait() // the dial and the list end at the same moment
 		require.True(t, w.router.Status()[0].Away)
 		require.ErrorIs(t, w.call(t.Context(), "north"), ErrAway)
 		w.of("north").set(fine)
@@ -225,13 +226,25 @@ type notebook struct {
 	mu      sync.Mutex
 	cells   []Cell
 	err     error
-	changed chan struct{}
+	changed chan struct{} // closed by a change that is told
 }
 
-func (n *notebook) Cells(context.Context) ([]Cell, <-chan struct{}, error) {
+func (n *notebook) Cells(context.Context) ([]Cell, uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.cells, n.changed, n.err
+	return n.cells, 0, n.err
+}
+
+func (n *notebook) Changed(ctx context.Context, _ uint64) error {
+	n.mu.Lock()
+	changed := n.changed
+	n.mu.Unlock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // write changes what the notebook says; it tells so when tell is set.
@@ -266,6 +279,7 @@ func TestFollow(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 		require.NoError(t, w.router.Close())
+		require.ErrorIs(t, w.router.Follow(t.Context(), src), ErrClosed)
 	})
 }
 

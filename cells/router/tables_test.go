@@ -187,7 +187,7 @@ func cloud(tb testing.TB, rows []instance, cells int) *router.Router[*cellDB] {
 	r, err := router.New(router.Config[*cellDB]{
 		Dial:  func(_ context.Context, c router.Cell) (*cellDB, error) { return dbs[c.UUID], nil },
 		Probe: func(_ context.Context, c *cellDB) error { return c.db.Err() },
-		Away:  func(err error) bool { return errors.Is(err, table.ErrClosed) },
+		Judge: absent(table.ErrClosed),
 		// Nothing here is ever away, but the machine may be busy.
 		Timeout: time.Minute,
 	})
@@ -296,4 +296,14 @@ func cpuTime(tb testing.TB) time.Duration {
 	var use syscall.Rusage
 	require.NoError(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &use))
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// absent returns a Judge by which one error says that a cell is away.
+func absent(what error) func(error) router.Verdict {
+	return func(err error) router.Verdict {
+		if errors.Is(err, what) {
+			return router.Absent
+		}
+		return router.Answered
+	}
 }

@@ -102,7 +102,7 @@ func newWorld(t testing.TB, cfg Config[*client]) *world {
 		return made, nil
 	}
 	cfg.Probe = func(ctx context.Context, c *client) error { return c.to.touch(ctx) }
-	cfg.Away = func(err error) bool { return errors.Is(err, errRefused) }
+	cfg.Judge = absent(errRefused)
 	cfg.HangUp = func(c *client) {
 		if c.inUse.Load() > 0 {
 			w.early.Add(1)
@@ -134,4 +134,14 @@ func (w *world) list(ctx context.Context) (answered, missing []string, took time
 		missing = append(missing, m.Cell.Name)
 	}
 	return answered, missing, time.Since(start)
+}
+
+// absent returns a Judge by which one error says that a cell is away.
+func absent(what error) func(error) Verdict {
+	return func(err error) Verdict {
+		if errors.Is(err, what) {
+			return Absent
+		}
+		return Answered
+	}
 }

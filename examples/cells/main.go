@@ -36,7 +36,7 @@ func main() {
 	sites := map[string]*site{"1": {servers: []string{"a", "d", "e"}}, "2": {servers: []string{"b", "f"}}, "3": {servers: []string{"c"}}}
 	r, _ := router.New(router.Config[*site]{
 		Dial:  func(_ context.Context, c router.Cell) (*site, error) { return sites[c.UUID], nil },
-		Probe: ping, Away: func(error) bool { return true }, // no error here is an answer
+		Probe: ping, Judge: func(error) router.Verdict { return router.Absent },
 	})
 	cells := []router.Cell{{UUID: "1", Name: "east"}, {UUID: "2", Name: "west"}, {UUID: "3", Name: "north"}}
 	_ = r.Set(ctx, cells[:2])
