@@ -136,8 +136,9 @@ func (e *Engine) commitLoop(ctx context.Context) {
 // may have overtaken a batch that it builds on. A batch that took effect is
 // settled by the follow loop.
 func (e *Engine) send(ctx context.Context, b *batch) {
-	if e.Shared() {
-		e.await(ctx, b)
+	if e.Shared() && !e.await(ctx, b) {
+		e.settle(b, errConflict)
+		return
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
 		prior := e.unanswered(b)
@@ -166,11 +167,21 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 }
 
 // await waits until the store has said of every batch that b builds on that it
-// took effect, or they have ended.
-func (e *Engine) await(ctx context.Context, b *batch) {
+// took effect, or they have ended. It reports whether b may be sent: not when
+// one of them was refused, as what b expects of it may since have been written
+// by another engine, with the same version.
+func (e *Engine) await(ctx context.Context, b *batch) bool {
 	for _, x := range b.builds {
-		e.wait(ctx, 0, x.answered, x.done)
+		select {
+		case <-x.answered:
+		case <-x.done:
+			if x.err != nil {
+				return false
+			}
+		case <-ctx.Done():
+		}
 	}
+	return true
 }
 
 // settle ends a batch that was not applied, and with it the open one, which
