@@ -60,7 +60,9 @@ type urlParts struct{ scheme, netloc, path, query, fragment string }
 
 func splitURL(text string) urlParts {
 	var p urlParts
-	p.scheme, text, _ = strings.Cut(text, "://")
+	if scheme, rest, found := strings.Cut(text, "://"); found {
+		p.scheme, text = scheme, rest
+	}
 	text, p.fragment, _ = strings.Cut(text, "#")
 	text, p.query, _ = strings.Cut(text, "?")
 	at := strings.IndexByte(text, '/')

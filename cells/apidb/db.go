@@ -17,6 +17,8 @@ var (
 	ErrNoCell = errors.New("cell not found")
 	// ErrCellClosed: the cell is being deleted.
 	ErrCellClosed = errors.New("cell is closed")
+	// ErrCellOpen: the cell takes mappings, and so cannot be deleted.
+	ErrCellOpen = errors.New("cell is open")
 	// ErrMappedElsewhere: the host or instance is in another cell.
 	ErrMappedElsewhere = errors.New("mapped to another cell")
 )
@@ -27,8 +29,7 @@ type DB struct {
 	Cells     *table.Table[CellMapping]
 	Hosts     *table.Table[HostMapping]
 	Instances *table.Table[InstanceMapping]
-	marks     *table.Table[mark]
-	limits    store.Limits
+	Marks     *table.Table[Mark]
 }
 
 func schema() table.Schema {
@@ -36,8 +37,8 @@ func schema() table.Schema {
 }
 
 func config(s store.Store) (*DB, table.Config) {
-	db := &DB{Cells: newCells(), Hosts: newHosts(), Instances: newInstances(), marks: newMarks(), limits: s.Limits()}
-	return db, table.Config{Store: s, Schema: schema(), Tables: []table.Definition{db.Cells, db.Hosts, db.Instances, db.marks}}
+	db := &DB{Cells: newCells(), Hosts: newHosts(), Instances: newInstances(), Marks: newMarks()}
+	return db, table.Config{Store: s, Schema: schema(), Tables: []table.Definition{db.Cells, db.Hosts, db.Instances, db.Marks}}
 }
 
 // Sync brings a store to the schema of the API database; see [table.Sync].
@@ -80,9 +81,9 @@ func (db *DB) ChangeCells(ctx context.Context, change func(tx *table.Tx, all []C
 		if err != nil {
 			return err
 		}
-		m, _ := db.marks.Get(tx, cellChanges)
-		m.name, m.count = cellChanges, m.count+1
-		if err := db.marks.Put(tx, m); err != nil {
+		m, _ := db.Marks.Get(tx, cellChanges)
+		m.Name, m.Count = cellChanges, m.Count+1
+		if err := db.Marks.Put(tx, m); err != nil {
 			return err
 		}
 		return change(tx, all)
@@ -101,9 +102,9 @@ func (db *DB) AllCells() ([]CellMapping, error) {
 	return all, err
 }
 
-// open returns a cell that takes mappings. What is written with it depends on
-// its staying so.
-func (db *DB) open(tx *table.Tx, uuid string) error {
+// Takes returns nil for a cell that takes mappings, and otherwise [ErrNoCell] or
+// [ErrCellClosed]. What is written after it depends on the cell's staying so.
+func (db *DB) Takes(tx *table.Tx, uuid string) error {
 	switch c, found := db.Cells.Get(tx, uuid); {
 	case !found:
 		return fmt.Errorf("%s: %w", uuid, ErrNoCell)
@@ -117,7 +118,7 @@ func (db *DB) open(tx *table.Tx, uuid string) error {
 // [ErrNoCell], [ErrCellClosed] or [ErrMappedElsewhere].
 func (db *DB) MapHost(ctx context.Context, host, cell string) (added bool, err error) {
 	_, err = db.Update(ctx, func(tx *table.Tx) error {
-		if err := db.open(tx, cell); err != nil {
+		if err := db.Takes(tx, cell); err != nil {
 			return err
 		}
 		was, found := db.Hosts.Get(tx, host)
@@ -135,13 +136,13 @@ func (db *DB) MapHost(ctx context.Context, host, cell string) (added bool, err e
 	return added, nil
 }
 
-// MapInstance writes mappings of instances as one change; their cells are
-// open or "". It returns [ErrNoCell] or [ErrCellClosed].
-func (db *DB) MapInstance(ctx context.Context, mappings ...InstanceMapping) error {
+// MapInstances writes mappings of instances as one change; their cells take
+// mappings or are "". It returns [ErrNoCell] or [ErrCellClosed].
+func (db *DB) MapInstances(ctx context.Context, mappings ...InstanceMapping) error {
 	_, err := db.Update(ctx, func(tx *table.Tx) error {
 		for _, m := range mappings {
 			if m.Cell != "" {
-				if err := db.open(tx, m.Cell); err != nil {
+				if err := db.Takes(tx, m.Cell); err != nil {
 					return fmt.Errorf("instance %s: %w", m.UUID, err)
 				}
 			}

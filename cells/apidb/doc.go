@@ -9,9 +9,9 @@
 //
 //   - No two cells have the same database or the same transport, whoever
 //     creates and changes them at once ([DB.ChangeCells]).
-//   - A host or an instance is never mapped to a cell that is not there: a cell
-//     is closed before it is deleted, and a closed one takes no mapping
-//     ([DB.MapHost], [DB.MapInstance]).
+//   - A host or an instance is never mapped to a cell that is not there, if who
+//     maps it asks for [DB.Takes] in the same change: a cell is closed before it
+//     is deleted, and a closed one takes no mapping.
 //
 // All of it is safe for concurrent use.
 //

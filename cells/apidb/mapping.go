@@ -139,30 +139,31 @@ func newInstances() *table.Table[InstanceMapping] {
 	})
 }
 
-// mark remembers how far something has come that is done a part at a time.
-type mark struct {
-	name, key string
-	created   time.Time
-	count     int64
-	newer     []byte
+// Mark remembers how far something has come that is done a part at a time.
+type Mark struct {
+	Name    string // of what is done
+	Key     string // of the last row that is done
+	Created time.Time
+	Count   int64
+	newer   []byte
 }
 
-func newMarks() *table.Table[mark] {
-	return table.New(table.Spec[mark]{
+func newMarks() *table.Table[Mark] {
+	return table.New(table.Spec[Mark]{
 		Name: "marks", Kind: 4,
-		Key: func(m *mark) string { return m.name },
-		Encode: func(m *mark) []byte {
+		Key: func(m *Mark) string { return m.Name },
+		Encode: func(m *Mark) []byte {
 			var e table.Encoder
-			e.Text(m.name)
-			e.Text(m.key)
-			e.Time(m.created)
-			e.Int(m.count)
+			e.Text(m.Name)
+			e.Text(m.Key)
+			e.Time(m.Created)
+			e.Int(m.Count)
 			e.Rest(m.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (mark, error) {
+		Decode: func(b []byte) (Mark, error) {
 			d := table.NewDecoder(b)
-			m := mark{d.Text(), d.Text(), d.Time(), d.Int(), d.Rest()}
+			m := Mark{d.Text(), d.Text(), d.Time(), d.Int(), d.Rest()}
 			return m, d.Err()
 		},
 	})

@@ -1,18 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kilonova-cloud/kilonova/cells"
 	"github.com/kilonova-cloud/kilonova/cells/apidb"
-	"github.com/kilonova-cloud/kilonova/store/table"
 )
 
 // cellV2 is what the commands of cell_v2 share.
@@ -26,7 +25,8 @@ type cellV2 struct{ controlFlags }
 func newCellV2() *cobra.Command {
 	c := &cellV2{}
 	cmd := group("cell_v2", "Cells, and which cell each host and instance is in",
-		c.mapCell0(), c.createCell(), c.listCells())
+		c.simpleCellSetup(), c.mapCell0(), c.createCell(), c.updateCell(), c.listCells(), c.deleteCell(),
+		c.listHosts(), c.discoverHosts(), c.deleteHost(), c.mapInstances(), c.verifyInstance())
 	c.add(cmd)
 	return cmd
 }
@@ -55,62 +55,6 @@ func newUUID() string {
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// transport returns the transport URL that is given or configured. It is ""
-// when there is none, which warn says to w.
-//
-// Source: nova, cmd/manage.py, CellV2Commands._validate_transport_url.
-func (o *opened) transport(w io.Writer, given string, warn bool) (string, error) {
-	if given == "" {
-		if o.conf.transport == "" {
-			if warn {
-				return "", printLine(w, "Must specify --transport-url if [DEFAULT]/transport_url is not set in the configuration file.")
-			}
-			return "", nil
-		}
-		if err := printLine(w, "--transport-url not provided in the command line, using the value [DEFAULT]/transport_url from the configuration file"); err != nil {
-			return "", err
-		}
-		given = o.conf.transport
-	}
-	url, err := cells.Resolve(given, o.conf.transport)
-	if err == nil {
-		err = checkTransport(url)
-	}
-	if err != nil {
-		return "", printLine(w, "Invalid transport URL: %v", err)
-	}
-	return given, nil
-}
-
-// database returns the database connection that is given or configured. It
-// is "" when there is none, which warn says to w.
-//
-// Source: nova, cmd/manage.py, CellV2Commands._validate_database_connection.
-func (o *opened) database(w io.Writer, given string, warn bool) (string, error) {
-	c := connection{given, "--database_connection"}
-	if given == "" {
-		if o.conf.cell.url == "" {
-			if warn {
-				return "", printLine(w, "Must specify --database_connection if [database]/connection is not set in the configuration file.")
-			}
-			return "", nil
-		}
-		if err := printLine(w, "--database_connection not provided in the command line, using the value %s from the configuration file",
-			slashed(o.conf.cell.field)); err != nil {
-			return "", err
-		}
-		c = o.conf.cell
-	}
-	url, err := cells.Resolve(c.url, o.conf.cell.url)
-	if err == nil {
-		_, err = connection{url, c.field}.database(cellFolder)
-	}
-	if err != nil {
-		return "", printLine(w, "Invalid database connection: %v", err)
-	}
-	return c.url, nil
 }
 
 // taken prints that another cell has an address, and ends with the code.
@@ -157,41 +101,105 @@ func orAnswer(err error, code int) error {
 	return answered(code)
 }
 
-func (c *cellV2) mapCell0() *cobra.Command {
-	var url string
-	cmd := c.command("map_cell0", "Add cell0, which holds instances that never got a host", func(ctx context.Context, w io.Writer, o *opened) error {
-		return o.mapCell0(ctx, w, url)
+// noCell prints that there is no such cell, and ends with the code 1.
+func noCell(w io.Writer, uuid string, err error) error {
+	if errors.Is(err, apidb.ErrNoCell) {
+		return say(w, exitFailure, "Cell with uuid %s was not found.", uuid)
+	}
+	return err
+}
+
+func needCell(cmd *cobra.Command, uuid *string) {
+	cmd.Flags().StringVar(uuid, "cell_uuid", "", "UUID of the cell")
+	_ = cmd.MarkFlagRequired("cell_uuid") // is defined above
+}
+
+// cellChange is what update_cell is asked for.
+type cellChange struct {
+	uuid, name, transport, database string
+	disable, enable                 bool
+}
+
+func (c *cellV2) updateCell() *cobra.Command {
+	var to cellChange
+	cmd := c.command("update_cell", "Change a cell", func(ctx context.Context, w io.Writer, o *opened) error {
+		return noCell(w, to.uuid, o.update(ctx, w, to))
 	})
-	cmd.Flags().StringVar(&url, "database_connection", "", "URL of its database (default: that of the configuration with _cell0 after its path)")
+	needCell(cmd, &to.uuid)
+	flags := cmd.Flags()
+	flags.StringVar(&to.name, "name", "", "its new name")
+	flags.StringVar(&to.transport, "transport-url", "", "URL of its broker (default: that of the configuration)")
+	flags.StringVar(&to.database, "database_connection", "", "URL of its database (default: that of the configuration)")
+	flags.BoolVar(&to.disable, "disable", false, "give it no new instances")
+	flags.BoolVar(&to.enable, "enable", false, "give it new instances again")
 	return cmd
 }
 
-// mapCell0 adds cell0 unless it is there.
+// update changes a cell.
 //
-// Source: nova, cmd/manage.py, CellV2Commands.map_cell0.
-func (o *opened) mapCell0(ctx context.Context, w io.Writer, url string) error {
-	c := connection{url, "--database_connection"}
-	if url == "" {
-		c = o.conf.cell
-		if c.url != "" {
-			var err error
-			if c.url, err = cells.Cell0Database(c.url); err != nil {
-				return fmt.Errorf("%s: %w", c.field, err)
-			}
-		}
-	}
-	resolved, err := cells.Resolve(c.url, o.conf.cell.url)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.field, err)
-	}
-	if _, err := (connection{resolved, c.field}).database(cellFolder); err != nil {
+// Source: nova, cmd/manage.py, CellV2Commands.update_cell. A URL that is wrong
+// is left out there.
+func (o *opened) update(ctx context.Context, w io.Writer, to cellChange) error {
+	if _, err := o.Cell(to.uuid); err != nil {
 		return err
 	}
-	err = o.CreateCell(ctx, apidb.CellMapping{UUID: apidb.Cell0, Name: "cell0", Transport: "none:///", Database: c.url})
-	if errors.Is(err, table.ErrExists) {
-		return printLine(w, "Cell0 is already setup")
+	transport, err := o.transport(w, to.transport, false)
+	if err != nil || transport == "" && to.transport != "" {
+		return orAnswer(err, 2)
 	}
-	return err
+	database, err := o.database(w, to.database, false)
+	if err != nil || database == "" && to.database != "" {
+		return orAnswer(err, 2)
+	}
+	var note string
+	err = o.UpdateCell(ctx, to.uuid, func(c *apidb.CellMapping) (err error) {
+		c.Name, c.Transport, c.Database = cmp.Or(to.name, c.Name), cmp.Or(transport, c.Transport), cmp.Or(database, c.Database)
+		note, err = to.able(c)
+		return err
+	})
+	if code := answered(0); note != "" && (err == nil || errors.As(err, &code)) {
+		return errors.Join(printLine(w, "%s", note), err)
+	}
+	return taken(w, 3, err)
+}
+
+// able disables or enables a cell, and returns what there is to say of it.
+func (to *cellChange) able(c *apidb.CellMapping) (note string, err error) {
+	switch {
+	case to.disable && to.enable:
+		return "Cell cannot be disabled and enabled at the same time.", answered(4)
+	case !to.disable && !to.enable:
+		return "", nil
+	case c.UUID == apidb.Cell0:
+		return "Cell0 cannot be disabled.", answered(5)
+	case c.Disabled && to.disable:
+		note = fmt.Sprintf("Cell %s is already disabled", to.uuid)
+	case !c.Disabled && to.enable:
+		note = fmt.Sprintf("Cell %s is already enabled", to.uuid)
+	}
+	c.Disabled = to.disable
+	return note, nil
+}
+
+func (c *cellV2) deleteCell() *cobra.Command {
+	var uuid string
+	var force bool
+	cmd := c.command("delete_cell", "Delete a cell that is empty", func(ctx context.Context, w io.Writer, o *opened) error {
+		err := o.DeleteCell(ctx, uuid, force)
+		switch {
+		case errors.Is(err, cells.ErrHasHosts):
+			return say(w, 2, "There are existing hosts mapped to cell with uuid %s.", uuid)
+		case errors.Is(err, cells.ErrHasInstances):
+			return say(w, 3, "There are existing instances mapped to cell with uuid %s.", uuid)
+		case errors.Is(err, cells.ErrHasMappings):
+			return say(w, 4, "There are instance mappings to cell with uuid %s, but all instances have been deleted in the cell.\n"+
+				"Delete them as well with --force.", uuid)
+		}
+		return noCell(w, uuid, err)
+	})
+	needCell(cmd, &uuid)
+	cmd.Flags().BoolVar(&force, "force", false, "delete its mappings of hosts and of deleted instances as well")
+	return cmd
 }
 
 func (c *cellV2) listCells() *cobra.Command {
@@ -221,10 +229,4 @@ func truth(v bool) string {
 		return "True"
 	}
 	return "False"
-}
-
-// slashed writes "[section] option" as nova-manage does.
-func slashed(field string) string {
-	section, option, _ := strings.Cut(field, " ")
-	return section + "/" + option
 }

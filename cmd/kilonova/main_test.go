@@ -64,7 +64,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelpOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	for _, cmd := range []string{"", "bench", "bench trace", "manage", "manage placement", "manage placement verify", "schedule", "version"} {
+	for _, cmd := range []string{"", "bench", "bench trace", "manage", "manage placement", "manage placement verify", "manage api_db sync", "manage db version", "manage cell_v2", "manage cell_v2 list_cells", "schedule", "version"} {
 		code, stdout, stderr := call(t, append(strings.Fields(cmd), "--help")...)
 		if code != 0 || !strings.Contains(stdout, "Usage:") || stderr != "" {
 			t.Errorf("%s --help: exit %d, stdout %q, stderr %q", cmd, code, stdout, stderr)
