@@ -44,6 +44,8 @@ type HostState struct {
 	Metrics             map[string]int64
 	Service             Service
 	Aggregates          []Aggregate // one may be there twice
+	UsedSince           time.Time   // when it stopped being empty; zero: it is empty, or nobody knows
+	EmptyBy             time.Time   // when its last instance will end; zero: it is empty, or nobody knows
 
 	// NUMATopology and PCIPools are as the compute service reports them; only
 	// the filters that understand them look inside. Empty: none.

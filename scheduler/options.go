@@ -54,6 +54,14 @@ type Options struct {
 	ServiceDownTime                        time.Duration // [DEFAULT]
 	PackingHostNUMACellsAllocationStrategy bool          // [compute]
 	PCIAliases                             []string      // [pci] alias: a JSON object each
+
+	// [kilonova], which Nova does not have: for the weighers of package pack
+	BestFitWeightMultiplier       float64
+	WorstFitWeightMultiplier      float64
+	FragmentationWeightMultiplier float64
+	HostAgeWeightMultiplier       float64
+	LifetimeWeightMultiplier      float64
+	RequestMix                    []string // see pack.ParseMix
 }
 
 // Setting is one element of an option like name=1.5,other=-1.
@@ -109,6 +117,7 @@ func ReadOptions(v Values) *Options {
 		ServiceDownTime:                        serviceDownTime(v),
 		PackingHostNUMACellsAllocationStrategy: v.Bool("compute", "packing_host_numa_cells_allocation_strategy", false),
 		PCIAliases:                             v.Multi("pci", "alias"),
+		RequestMix:                             v.List("kilonova", "request_mix"),
 	}
 	if o.EnabledFilters == nil {
 		o.EnabledFilters = []string{
@@ -156,6 +165,18 @@ func (o *Options) readMultipliers(v Values) {
 		{&o.CrossCellMoveWeightMultiplier, "cross_cell_move_weight_multiplier", 1000000, free},
 	} {
 		*m.to = v.Float(section, m.name, m.def, m.least)
+	}
+	for _, m := range []struct {
+		to   *float64
+		name string
+	}{
+		{&o.BestFitWeightMultiplier, "best_fit_weight_multiplier"},
+		{&o.WorstFitWeightMultiplier, "worst_fit_weight_multiplier"},
+		{&o.FragmentationWeightMultiplier, "fragmentation_weight_multiplier"},
+		{&o.HostAgeWeightMultiplier, "host_age_weight_multiplier"},
+		{&o.LifetimeWeightMultiplier, "lifetime_weight_multiplier"},
+	} {
+		*m.to = v.Float("kilonova", m.name, 1, free)
 	}
 	o.MetricsWeightMultiplier = v.Float("metrics", "weight_multiplier", 1, free)
 	o.MetricsWeightOfUnavailable = v.Float("metrics", "weight_of_unavailable", -10000, free)

@@ -47,6 +47,11 @@ func TestOptions(t *testing.T) {
 		!slices.Equal(o.IsolatedHosts, []string{"x", "y"}) || !slices.Equal(o.PCIAliases, []string{`{"a": 1, "b": 2}`}) {
 		t.Errorf("%+v", o)
 	}
+	o, err = options(t, `{"kilonova.best_fit_weight_multiplier": 2, "kilonova.host_age_weight_multiplier": -0.5, "kilonova.request_mix": ["1:2:3=4"]}`)
+	if err != nil || o.BestFitWeightMultiplier != 2 || o.WorstFitWeightMultiplier != 1 || o.FragmentationWeightMultiplier != 1 ||
+		o.HostAgeWeightMultiplier != -0.5 || o.LifetimeWeightMultiplier != 1 || !slices.Equal(o.RequestMix, []string{"1:2:3=4"}) {
+		t.Errorf("[kilonova]: %+v, %v", o, err)
+	}
 	if o, err := options(t, `{"filter_scheduler.enabled_filters": []}`); err != nil || o.EnabledFilters == nil || len(o.EnabledFilters) != 0 {
 		t.Errorf("an empty list of filters is %#v, %v", o, err)
 	}
@@ -62,6 +67,7 @@ func TestWrongOptions(t *testing.T) {
 		`{"metrics.required": "perhaps"}`:                                   `allowed is: true or false`,
 		`{"max_attempts": 1}`:                                               `option is "max_attempts", allowed is: section.option`,
 		`{"scheduler.max_attempts": {}}`:                                    `option scheduler.max_attempts is map[], allowed are:`,
+		`{"kilonova.lifetime_weight_multiplier": "x"}`:                      `[kilonova] lifetime_weight_multiplier is "x", allowed is: a number`,
 		`{"scheduler.max_attempts": []}`:                                    `max_attempts is "", allowed is: an integer`,
 	} {
 		if _, err := options(t, document); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -14,7 +15,7 @@ import (
 
 // schedulerSections are the sections of nova.conf whose options the scheduler
 // all knows.
-var schedulerSections = []string{"scheduler", "filter_scheduler", "metrics"}
+var schedulerSections = []string{"scheduler", "filter_scheduler", "metrics", "kilonova"}
 
 // schedulerOptions reads the scheduler's options, and returns those that
 // nobody knows.
@@ -32,8 +33,9 @@ func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, *topology.Keeper, e
 	filters, errFilters := filter.Choose(o,
 		filter.Constructor{Name: "NUMATopologyFilter", New: topology.NewNUMATopologyFilter},
 		filter.Constructor{Name: "PciPassthroughFilter", New: topology.NewPCIPassthroughFilter})
-	weighers, errWeighers := weigh.Choose(o, pack.Builtin(nil)...)
-	if err := errors.Join(errTopology, errFilters, errWeighers); err != nil {
+	measure, errMix := pack.MeasureOf(o)
+	weighers, errWeighers := weigh.Choose(o, pack.Builtin(measure)...)
+	if err := errors.Join(errTopology, errFilters, cmp.Or(errMix, errWeighers)); err != nil {
 		return nil, nil, fmt.Errorf("configure the scheduler: %w", err)
 	}
 	pipeline, err := scheduler.NewPipeline(scheduler.PipelineConfig{

@@ -15,6 +15,7 @@ import (
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/document"
 	"github.com/kilonova-cloud/kilonova/scheduler/filter"
+	"github.com/kilonova-cloud/kilonova/scheduler/pack"
 	"github.com/kilonova-cloud/kilonova/scheduler/weigh"
 )
 
@@ -136,7 +137,8 @@ func TestSchedulingDoc(t *testing.T) {
 		isFilter[c.Name] = true
 	}
 	isWeigher := map[string]bool{}
-	for _, c := range weigh.Builtin() {
+	weighers := append(weigh.Builtin(), pack.Builtin(pack.NewFragments(&pack.Mix{}))...)
+	for _, c := range weighers {
 		isWeigher[c.Name] = true
 	}
 	names := map[string]bool{"AllHostsFilter": true} // rejects nobody
@@ -157,7 +159,7 @@ func TestSchedulingDoc(t *testing.T) {
 	for name := range isFilter {
 		documented(name, "filters")
 	}
-	for _, c := range weigh.Builtin() {
+	for _, c := range weighers {
 		documented(c.Name, "weighers")
 		m, _ := strings.CutSuffix(c.New(defaultOptions(t)).Multiplier().Key, "_weight_multiplier")
 		if row := fmt.Sprintf("`%s_weight_multiplier` (", m); m != "metrics" && !strings.Contains(string(doc), row) {

@@ -50,7 +50,11 @@ func newService(text string, e *placement.Engine, hosts *live.Hosts, view *query
 	if err != nil {
 		return nil, err
 	}
-	weighers, err := weigh.Choose(o, pack.Builtin(nil)...)
+	measure, err := pack.MeasureOf(o)
+	if err != nil {
+		return nil, err
+	}
+	weighers, err := weigh.Choose(o, pack.Builtin(measure)...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +71,11 @@ func (s *service) place(ctx context.Context, id string, spec *scheduler.RequestS
 	if err := s.keeper.ReadSpec(spec); err != nil { // NUMA cells and devices
 		return nil, err
 	}
-	q, err := s.builder.Build(s.view, &query.Request{Spec: spec})
+	devices, err := s.keeper.PCIGroups(spec) // none, unless pci_in_placement
+	if err != nil {
+		return nil, err
+	}
+	q, err := s.builder.Build(s.view, &query.Request{Spec: spec, PCIGroups: devices})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,8 @@ import (
 const hostKeys = "host, nodename, cell_uuid, uuid, host_ip, free_ram_mb, total_usable_ram_mb, free_disk_mb, disk_mb_used, " +
 	"vcpus_total, vcpus_used, num_instances, num_io_ops, cpu_allocation_ratio, ram_allocation_ratio, disk_allocation_ratio, " +
 	"hypervisor_type, hypervisor_version, hypervisor_hostname, supported_instances, cpu_info, stats, failed_builds, " +
-	"aggregates, instances, instance_images, service, metrics, numa_topology, pci_pools, allocation_candidates"
+	"aggregates, instances, instance_images, service, metrics, numa_topology, pci_pools, allocation_candidates, " +
+	"seconds_in_use, seconds_until_empty"
 
 // readHost reads one of the hosts.
 //
@@ -52,6 +53,7 @@ func readHost(o *object) *scheduler.HostState {
 		in.done("mappings")
 		h.Candidates = append(h.Candidates, c)
 	})
+	h.UsedSince, h.EmptyBy = readMoment(o, "seconds_in_use", -1), readMoment(o, "seconds_until_empty", 1)
 	h.NUMATopology = o.take("numa_topology")
 	readPools(o, h)
 	o.done(hostKeys)
@@ -107,9 +109,25 @@ func readService(o *object, h *scheduler.HostState) {
 		in.number("seconds_since_report", &ago)
 		in.done("disabled, forced_down, seconds_since_report")
 	}
-	const most = 4e9 // seconds; a century, so that nanoseconds do not overflow
-	ago = max(-most, min(ago, most))
-	h.Service.LastReport = Now.Add(-time.Duration(math.Round(ago * float64(time.Second))))
+	h.Service.LastReport = after(-ago)
+}
+
+// after is so many seconds from now, but not more than a century, so that
+// nanoseconds do not overflow.
+func after(seconds float64) time.Time {
+	const most = 4e9
+	return Now.Add(time.Duration(math.Round(max(-most, min(seconds, most)) * float64(time.Second))))
+}
+
+// readMoment reads a number of seconds after now, or before it with sign -1;
+// the zero time when there is none.
+func readMoment(o *object, key string, sign float64) time.Time {
+	if _, told := o.keys[key]; !told {
+		return time.Time{}
+	}
+	seconds := 0.0
+	o.number(key, &seconds)
+	return after(sign * seconds)
 }
 
 func readInstances(o *object, h *scheduler.HostState) {

@@ -6,9 +6,10 @@ import (
 	"github.com/kilonova-cloud/kilonova/scheduler"
 )
 
-// DefaultScale returns the raw score of one of OpenStack's weighers that
-// counts as 1, so that a large host's worth of each resource weighs the same:
-// a TiB of memory, 256 vCPUs, 10 TiB of disk. It is 1 for other weighers.
+// DefaultScale returns the raw score of a weigher that counts as 1, so that a
+// large host's worth of each resource weighs the same: a TiB of memory, 256
+// vCPUs, 10 TiB of disk. Of ages and lifetimes it is a day. It is 1 for other
+// weighers.
 func DefaultScale(name string) float64 {
 	switch name {
 	case "RAMWeigher":
@@ -25,6 +26,8 @@ func DefaultScale(name string) float64 {
 		return 100
 	case "HypervisorVersionWeigher":
 		return 1e7
+	case "HostAgeWeigher", "LifetimeWeigher":
+		return 86400 // seconds
 	case "ServerGroupSoftAffinityWeigher", "ServerGroupSoftAntiAffinityWeigher":
 		return 10
 	default:

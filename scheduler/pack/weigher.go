@@ -13,7 +13,7 @@ const HintLifetime = "kilonova:lifetime"
 type weigher struct {
 	name  string
 	reads scheduler.Reads
-	by    float64
+	by    scheduler.Multiplier
 	score func(r *scheduler.Request, h *scheduler.HostState) float64
 	idle  func(s *scheduler.RequestSpec) bool // nil: never
 }
@@ -25,7 +25,7 @@ func (w *weigher) Name() string { return w.name }
 func (w *weigher) Reads() scheduler.Reads { return w.reads }
 
 // Multiplier returns the weigher's multiplier.
-func (w *weigher) Multiplier() scheduler.Multiplier { return scheduler.Multiplier{Value: w.by} }
+func (w *weigher) Multiplier() scheduler.Multiplier { return w.by }
 
 // Floor is none.
 func (w *weigher) Floor() (float64, bool) { return 0, false }
@@ -63,11 +63,13 @@ func DemandOf(f *scheduler.Flavor) Demand {
 // NewBestFit makes the weigher that prefers the host which the instance leaves
 // fullest: the sum over vCPUs and memory of the share of the host that stays
 // free, negated. With a multiplier below 0 it spreads (worst fit).
-func NewBestFit(multiplier float64) scheduler.Weigher { return newBestFit(multiplier) }
+func NewBestFit(multiplier float64) scheduler.Weigher {
+	return newBestFit("BestFitWeigher", scheduler.Multiplier{Value: multiplier})
+}
 
-func newBestFit(multiplier float64) *weigher {
+func newBestFit(name string, by scheduler.Multiplier) *weigher {
 	return &weigher{
-		name: "BestFitWeigher", by: multiplier, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
+		name: name, by: by, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {
 			room, d := RoomOf(h), DemandOf(&r.Spec.Flavor)
 			return -part(room.Free[0]-d.Need[0], float64(h.VCPUsTotal)*h.CPUAllocationRatio) -
@@ -88,8 +90,12 @@ func part(left int64, whole float64) float64 {
 // score is by how much it lowers what is stranded. To follow a mix of requests
 // that changes, make a new measure and weigher from time to time.
 func NewFragmentation(m Measure, multiplier float64) scheduler.Weigher {
+	return newFragmentation(m, scheduler.Multiplier{Value: multiplier})
+}
+
+func newFragmentation(m Measure, by scheduler.Multiplier) *weigher {
 	return &weigher{
-		name: "FragmentationWeigher", by: multiplier, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
+		name: fragmentationName, by: by, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {
 			room, d := RoomOf(h), DemandOf(&r.Spec.Flavor)
 			before := m.Stranded(room)
@@ -104,8 +110,12 @@ func NewFragmentation(m Measure, multiplier float64) scheduler.Weigher {
 // in use, false when it is not; such a host scores as one that is in use from
 // now on. The score is in seconds.
 func NewHostAge(since func(h *scheduler.HostState) (time.Time, bool), multiplier float64) scheduler.Weigher {
+	return newHostAge(since, scheduler.Multiplier{Value: multiplier})
+}
+
+func newHostAge(since func(h *scheduler.HostState) (time.Time, bool), by scheduler.Multiplier) *weigher {
 	return &weigher{
-		name: "HostAgeWeigher", by: multiplier, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsTime,
+		name: "HostAgeWeigher", by: by, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsTime,
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {
 			if at, used := since(h); used {
 				return max(0, r.Now.Sub(at).Seconds())
@@ -121,8 +131,12 @@ func NewHostAge(since func(h *scheduler.HostState) (time.Time, bool), multiplier
 // host will run empty, false when it is empty or nobody knows; such a host
 // counts as one that ends now. The score is the delay in seconds, negated.
 func NewLifetime(end func(h *scheduler.HostState) (time.Time, bool), multiplier float64) scheduler.Weigher {
+	return newLifetime(end, scheduler.Multiplier{Value: multiplier})
+}
+
+func newLifetime(end func(h *scheduler.HostState) (time.Time, bool), by scheduler.Multiplier) *weigher {
 	return &weigher{
-		name: "LifetimeWeigher", by: multiplier,
+		name: "LifetimeWeigher", by: by,
 		reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest | scheduler.ReadsTime,
 		idle:  func(s *scheduler.RequestSpec) bool { _, ok := lifetime(s); return !ok },
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {

@@ -2,7 +2,6 @@ package pack
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -87,20 +86,35 @@ func TestWeighersDoNotAllocate(t *testing.T) {
 // TestBuiltin chooses weighers by the names of weight_classes.
 func TestBuiltin(t *testing.T) {
 	t.Parallel()
-	o := &scheduler.Options{WeightClasses: []string{"pack.BestFitWeigher", "WorstFitWeigher", "FragmentationWeigher", "RAMWeigher"}}
+	o := &scheduler.Options{
+		WeightClasses:           []string{"pack.BestFitWeigher", "WorstFitWeigher", "FragmentationWeigher", "HostAgeWeigher", "LifetimeWeigher", "RAMWeigher"},
+		BestFitWeightMultiplier: 2, WorstFitWeightMultiplier: 3, FragmentationWeightMultiplier: 4, HostAgeWeightMultiplier: 5, LifetimeWeightMultiplier: 6,
+		RAMWeightMultiplier: 7,
+	}
 	list, err := weigh.Choose(o, Builtin(NewFragments(&Mix{}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, w := range list {
-		names = append(names, w.Name())
-	}
-	if got := strings.Join(names, " "); got != "BestFitWeigher WorstFitWeigher FragmentationWeigher RAMWeigher" {
-		t.Error(got)
-	}
-	if best, worst := list[0].Multiplier(), list[1].Multiplier(); best.Value != 1 || worst.Value != -1 {
-		t.Error(best.Value, worst.Value)
+	h, own := hostState(1, 0, 1, 1), hostState(1, 0, 1, 1)
+	own.Aggregates = []scheduler.Aggregate{{Metadata: map[string]string{
+		"best_fit_weight_multiplier": "1.5", "worst_fit_weight_multiplier": "1.5", "fragmentation_weight_multiplier": "1.5",
+		"host_age_weight_multiplier": "1.5", "lifetime_weight_multiplier": "1.5", "ram_weight_multiplier": "1.5",
+	}}}
+	for i, want := range []struct {
+		name    string
+		by, own float64
+	}{
+		{"BestFitWeigher", 2, 1.5},
+		{"WorstFitWeigher", -3, -1.5},
+		{"FragmentationWeigher", 4, 1.5},
+		{"HostAgeWeigher", 5, 1.5},
+		{"LifetimeWeigher", 6, 1.5},
+		{"RAMWeigher", 7, 1.5},
+	} {
+		m := list[i].Multiplier()
+		if list[i].Name() != want.name || m.For(h) != want.by || m.For(own) != want.own {
+			t.Errorf("%s times %v, on hosts of the aggregate %v; want %v", list[i].Name(), m.For(h), m.For(own), want)
+		}
 	}
 	if _, err := weigh.Choose(o, Builtin(nil)...); err == nil {
 		t.Error("a weigher without a measure")
