@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-scheduler packing build run generate differential
+.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-sim perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-nova corpus-nova
 .PHONY: sim soak-sim
 
@@ -78,6 +78,13 @@ perf-bus:
 	$(BUSBENCH) 'Rate' -benchtime 10x -count 5 | tee -a $(BUSOUT)
 	$(GO) run ./internal/perftable bus docs <$(BUSOUT)
 
+SIMOUT := bench/results/sim.txt
+
+## perf-sim: simulated events per second of processor time, kept in bench/results/sim.txt
+perf-sim:
+	GOGC=400 $(GO) test -run '^$$' -bench '^BenchmarkEvents$$' -benchtime 300x -count 5 ./internal/sim | tee $(SIMOUT)
+	$(GO) run ./internal/perftable sim docs <$(SIMOUT)
+
 PACKOUT := bench/results/packing.txt
 
 ## packing: how full policies pack the traces, kept in bench/results/packing.txt; KILONOVA_VM_FILE and KILONOVA_VM_SHAPE=VCPU:GIB add a trace of virtual machines
@@ -124,7 +131,7 @@ sim:
 
 ## soak-sim: play the simulated clouds from ten thousand seeds, each twice
 soak-sim:
-	$(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
+	GOGC=400 $(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
 
 ## soak-http: kill the server under load, attack it, ask it for everything
 soak-http:

@@ -85,8 +85,8 @@ func has(ends []error, want error) bool {
 
 func handlers(e *sim.Env, s bus.Service) bus.Service {
 	wait := func(d time.Duration) bus.Handler {
-		return func(_ context.Context, m bus.Envelope) ([]byte, error) {
-			e.Sleep(d)
+		return func(ctx context.Context, m bus.Envelope) ([]byte, error) {
+			e.Wait(ctx, d, nil, nil)
 			return m.Body, nil
 		}
 	}

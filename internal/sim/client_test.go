@@ -12,6 +12,7 @@ import (
 type client struct {
 	first     uint64
 	instances []wish
+	changed   bool // something for the checks
 }
 
 type wish struct {
@@ -23,6 +24,7 @@ type wish struct {
 
 // Step implements [machine.Machine].
 func (c *client) Step(in *machine.Event, out *machine.Effects) {
+	c.changed = true
 	switch in.Kind {
 	case machine.Start:
 		for n := range c.instances {

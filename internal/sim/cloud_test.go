@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/kilonova-cloud/kilonova/internal/machine"
@@ -113,6 +114,7 @@ type cloud struct {
 	engine  *placement.Engine
 	rows    *table[row]
 	guests  []*table[guest]
+	hostIDs []string
 	clients []*client
 	change  uint64
 
@@ -125,7 +127,7 @@ func uuid(kind byte, n uint64) placement.UUID {
 	return u
 }
 
-func hostName(n int) string { return fmt.Sprint("host", n) }
+func hostName(n int) string { return "host" + strconv.Itoa(n) }
 
 const hostVCPUs, instanceVCPUs = 8, 2
 
@@ -148,6 +150,9 @@ func scenario(planted bug) *sim.Scenario {
 }
 
 func words(m machine.Message) string {
+	if m.Method == "alive" {
+		return hostName(int(m.ID))
+	}
 	text := fmt.Sprint("instance ", m.ID)
 	switch {
 	case m.Method == "status":
@@ -175,7 +180,8 @@ func build(s *sim.Sim, planted bug, counts []int) error {
 		}
 		disk := newTable(decodeGuest)
 		c.guests = append(c.guests, disk)
-		start := func() machine.Machine { return newHost(planted) }
+		start := func() machine.Machine { return newHost(planted, n) }
+		c.hostIDs = append(c.hostIDs, uuid('h', uint64(n)).String())
 		if err := s.Add(sim.Process{Name: hostName(n), New: start, Store: disk}); err != nil {
 			return err
 		}

@@ -22,18 +22,20 @@ type conductor struct {
 	hosts     *live.Hosts
 	scheduler *live.Scheduler
 	now       time.Time
-	count     int
+	heard     []time.Time // of each host; the scheduler was told
 	ready     bool
 }
 
+const serviceDownTime = 15 * time.Second
+
 func newConductor(c *cloud, hosts int) *conductor {
-	return &conductor{writer: newWriter(c.bug), cloud: c, count: hosts}
+	return &conductor{writer: newWriter(c.bug), cloud: c, heard: make([]time.Time, hosts)}
 }
 
 func (c *conductor) start(in *machine.Event) {
 	o := scheduler.Options{
 		EnabledFilters: []string{"ComputeFilter"}, WeightClasses: []string{"RAMWeigher"},
-		RAMWeightMultiplier: 1, ServiceDownTime: 15 * time.Second,
+		RAMWeightMultiplier: 1, ServiceDownTime: serviceDownTime,
 	}
 	c.hosts = live.NewHosts(64)
 	cfg := live.Config{Engine: c.cloud.engine, Hosts: c.hosts, Now: func() time.Time { return c.now }, Seed: in.Rand.Uint64()}
@@ -44,13 +46,18 @@ func (c *conductor) start(in *machine.Event) {
 	if err := errors.Join(err, err2, err3); err != nil {
 		panic(err) // the options are above
 	}
-	for n := range c.count {
+	for n := range c.heard {
 		c.alive(n)
 	}
 }
 
 func (c *conductor) alive(n int) {
-	h := &scheduler.HostState{Host: hostName(n), Node: hostName(n), UUID: uuid('h', uint64(n)).String(), Service: scheduler.Service{LastReport: c.now}}
+	if c.now.Sub(c.heard[n]) < serviceDownTime/3 {
+		return // soon enough
+	}
+	c.heard[n] = c.now
+	name := hostName(n)
+	h := &scheduler.HostState{Host: name, Node: name, UUID: c.cloud.hostIDs[n], Service: scheduler.Service{LastReport: c.now}}
 	if err := c.hosts.Put(h); err != nil {
 		panic(err) // the UUID is ours
 	}
@@ -100,10 +107,7 @@ func (c *conductor) row(id uint64) (row, bool) {
 func (c *conductor) take(in *machine.Event, out *machine.Effects) {
 	m := &in.Message
 	if m.Method == "alive" {
-		var n int
-		if _, err := fmt.Sscanf(m.From, "host%d", &n); err == nil {
-			c.alive(n)
-		}
+		c.alive(int(m.ID))
 		return
 	}
 	r, free := c.row(m.ID)

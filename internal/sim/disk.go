@@ -72,15 +72,14 @@ func (s *Sim) load(p *process, token uint64) {
 
 // apply has the disk answer, and reports whether its records may have changed.
 func (s *Sim) apply(it *item) bool {
-	p, answer := it.process, *it
-	answer.kind, answer.event = itemEvent, machine.Loaded
+	it.kind, it.event = itemEvent, machine.Loaded
 	if it.load != nil {
-		s.read(p.disk, it.load)
+		s.read(it.process.disk, it.load)
 	} else {
-		answer.event = machine.Committed
-		s.settle(p, it.commit)
+		it.event = machine.Committed
+		s.settle(it.process, it.commit)
 	}
-	*s.queue.add(s.now + latency(mix(uint64(s.now)))) = answer
+	s.queue.put(s.now+latency(mix(uint64(s.now))), it)
 	return it.commit != nil
 }
 

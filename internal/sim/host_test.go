@@ -10,11 +10,14 @@ import (
 // host is a compute service. Its disk says which guests there are.
 type host struct {
 	writer
-	ready bool
-	bug   bug
+	number int
+	ready  bool
+	bug    bug
 }
 
-func newHost(planted bug) *host { return &host{writer: newWriter(planted), bug: planted} }
+func newHost(planted bug, n int) *host {
+	return &host{writer: newWriter(planted), number: n, bug: planted}
+}
 
 // Step implements [machine.Machine].
 func (h *host) Step(in *machine.Event, out *machine.Effects) {
@@ -43,7 +46,7 @@ func (h *host) Step(in *machine.Event, out *machine.Effects) {
 }
 
 func (h *host) beat(out *machine.Effects) {
-	out.Send(machine.Message{To: "conductor", Method: "alive"})
+	out.Send(machine.Message{To: "conductor", Method: "alive", ID: uint64(h.number)})
 	out.Timer(token(beat, 0, 0), 4*time.Second)
 }
 

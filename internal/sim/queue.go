@@ -4,16 +4,15 @@ package sim
 // same moment comes in the order in which it was added. It is a heap with four
 // children a node, of small entries that point to the items.
 type queue struct {
-	heap  []entry
-	items []item
-	free  []uint32
-	next  uint64
+	heap []entry
+	free []*item
+	next uint64
 }
 
 type entry struct {
 	at   int64 // nanoseconds of virtual time
 	seq  uint64
-	item uint32
+	item *item
 }
 
 func (e entry) before(o entry) bool {
@@ -22,31 +21,40 @@ func (e entry) before(o entry) bool {
 
 // add queues an item, whose memory it returns to be filled in.
 func (q *queue) add(at int64) *item {
-	var slot uint32
+	var it *item
 	if n := len(q.free); n > 0 {
-		slot, q.free = q.free[n-1], q.free[:n-1]
+		it, q.free = q.free[n-1], q.free[:n-1]
 	} else {
-		slot, q.items = uint32(len(q.items)), append(q.items, item{})
+		it = new(item)
 	}
+	q.put(at, it)
+	return it
+}
+
+// put queues an item.
+func (q *queue) put(at int64, it *item) {
 	q.next++
-	q.heap = append(q.heap, entry{at, q.next, slot})
+	q.heap = append(q.heap, entry{at, q.next, it})
 	q.up(len(q.heap) - 1)
-	return &q.items[slot]
+}
+
+// recycle takes back the memory of an item that has happened.
+func (q *queue) recycle(it *item) {
+	*it = item{}
+	q.free = append(q.free, it)
 }
 
 // pop takes the earliest item out, and the moment it happens at.
-func (q *queue) pop() (it item, at int64, ok bool) {
+func (q *queue) pop() (it *item, at int64, ok bool) {
 	if len(q.heap) == 0 {
-		return item{}, 0, false
+		return nil, 0, false
 	}
 	first := q.heap[0]
 	last := len(q.heap) - 1
 	q.heap[0] = q.heap[last]
 	q.heap = q.heap[:last]
 	q.down()
-	it, q.items[first.item] = q.items[first.item], item{}
-	q.free = append(q.free, first.item)
-	return it, first.at, true
+	return first.item, first.at, true
 }
 
 func (q *queue) up(i int) {

@@ -98,7 +98,11 @@ func (s *Sim) run(settle time.Duration) *Failure {
 			break
 		}
 		s.now = at
-		if !s.play(&it) {
+		changed, kept := s.play(it)
+		if !kept {
+			s.queue.recycle(it)
+		}
+		if !changed {
 			continue
 		}
 		for k := range s.checks {
@@ -134,13 +138,14 @@ func (s *Sim) failure(check string, err error) *Failure {
 	return f
 }
 
-// play makes one item happen and reports whether something has changed.
-func (s *Sim) play(it *item) bool {
+// play makes one item happen and reports whether something has changed, and
+// whether the item is in the queue again.
+func (s *Sim) play(it *item) (changed, kept bool) {
 	switch it.kind {
 	case itemApply:
-		return s.apply(it)
+		return s.apply(it), true
 	case itemLate:
-		return s.applyLate(it)
+		return s.applyLate(it), false
 	case itemEvent:
 	}
 	p := it.process
@@ -153,15 +158,15 @@ func (s *Sim) play(it *item) bool {
 		}
 		p.rand = rand.New(rand.NewPCG(s.opts.Seed^p.key, p.boot))
 	case !p.up || it.event != machine.Received && it.boot != p.boot:
-		return false
+		return false, false
 	case it.sleeper != nil && it.sleeper.wait != it.wait || it.over != nil && *it.over:
-		return false
+		return false, false
 	case p.paused > s.now:
-		*s.queue.add(p.paused) = *it
-		return false
+		s.queue.put(p.paused, it)
+		return false, true
 	}
 	s.step(p, it)
-	return true
+	return true, false
 }
 
 // step has a process take one event and does what it wants done.
@@ -169,10 +174,10 @@ func (s *Sim) step(p *process, it *item) {
 	s.steps++
 	p.steps++
 	in := &s.event
-	*in = machine.Event{
-		Kind: it.event, Now: p.clock(s.now), Rand: p.rand,
-		Message: it.message, Token: it.token + it.wait,
+	if in.Kind != machine.Fired || it.event != machine.Fired { // most are timers, which fill in little
+		*in = machine.Event{Message: it.message}
 	}
+	in.Kind, in.Now, in.Rand, in.Token = it.event, p.clock(s.now), p.rand, it.token+it.wait
 	if c := it.commit; c != nil {
 		in.Result, in.Err = c.result, c.err
 	}

@@ -33,7 +33,7 @@ const logSize = 1 << 16
 func newView(engine *placement.Engine, hosts *Hosts) *view {
 	return &view{
 		reader: reader{engine: engine, hosts: hosts, kinds: map[placement.Inventory]*kind{}},
-		byUUID: map[placement.UUID]uint32{}, log: make([]uint32, logSize), next: 1,
+		byUUID: map[placement.UUID]uint32{}, next: 1,
 		changes: make([]placement.Change, 256), records: make([]placement.UUID, 256),
 	}
 }
@@ -109,7 +109,11 @@ func (v *view) note(i uint32, defined bool) {
 	if r.touched = v.next; defined {
 		r.defined = v.next
 	}
-	v.log[v.next%logSize] = i
+	at := v.next % logSize
+	for uint64(len(v.log)) <= at { // by one, or a gap left by a reload
+		v.log = append(v.log, 0)
+	}
+	v.log[at] = i
 	v.next++
 }
 
