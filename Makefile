@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
-.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-sim perf-scheduler packing build run generate differential
+.PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-sim perf-cells perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-nova corpus-nova
 .PHONY: sim soak-sim
 
@@ -84,6 +84,12 @@ SIMOUT := bench/results/sim.txt
 perf-sim:
 	GOGC=400 $(GO) test -run '^$$' -bench '^BenchmarkEvents$$' -benchtime 300x -count 5 ./internal/sim | tee $(SIMOUT)
 	$(GO) run ./internal/perftable sim docs <$(SIMOUT)
+CELLSOUT := bench/results/cells.txt
+
+## perf-cells: pages of instances over cells, kept in bench/results/cells.txt
+perf-cells:
+	$(GO) test -run '^$$' -bench '^BenchmarkPage$$' -benchtime 100x -count 3 ./cells/router | tee $(CELLSOUT)
+	$(GO) run ./internal/perftable cells docs <$(CELLSOUT)
 
 PACKOUT := bench/results/packing.txt
 

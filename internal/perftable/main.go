@@ -23,7 +23,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 || tables[os.Args[1]].write == nil {
-		fmt.Fprintln(os.Stderr, "usage: perftable placement|http|etcd|bus|sim|packing|scheduler FOLDER <RESULTS")
+		fmt.Fprintln(os.Stderr, "usage: perftable placement|http|etcd|bus|sim|cells|packing|scheduler FOLDER <RESULTS")
 		os.Exit(2)
 	}
 	if err := update(os.Args[1], os.Args[2], os.Stdin); err != nil {
@@ -49,6 +49,7 @@ var tables = map[string]table{
 	"etcd":      {"etcd.txt", "<!-- figures: made by make perf-etcd -->\n", readBench, etcdTable, nil},
 	"bus":       {"bus.txt", "<!-- figures: made by make perf-bus -->\n", readBench, busTable, nil},
 	"sim":       {"sim.txt", "<!-- figures: made by make perf-sim -->\n", readBench, simTable, nil},
+	"cells":     {"cells.txt", "<!-- figures: made by make perf-cells -->\n", readBench, cellsTable, nil},
 	"packing":   {"packing.txt", "<!-- figures: made by make packing -->\n", readBench, packingTable, packingPlot},
 	"scheduler": {"scheduler.json", "<!-- figures: made by make perf-scheduler -->\n", readScheduling, schedulingTable, schedulingPlot},
 }
