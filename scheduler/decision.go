@@ -149,7 +149,7 @@ func (d *decision) consume() {
 		}
 	}
 	d.selected = append(d.selected, Selection{
-		Instance: d.request.Instance, Host: d.query.Hosts[c.place], Topology: d.spec.Topology,
+		Instance: d.request.Instance, Host: d.query.Hosts[c.place], Topology: d.spec.Topology, Candidate: h.offer(),
 	})
 	d.chosen[c.place] = true
 	c.HostState = &h

@@ -67,6 +67,16 @@ type Candidate struct {
 	// Mappings has the UUIDs of the providers of each request group, by its
 	// suffix.
 	Mappings map[string][]string
+	// Number is the caller's, who knows the candidate by it.
+	Number int
+}
+
+// offer is the candidate that an instance on the host gets, nil if it has none.
+func (h *HostState) offer() *Candidate {
+	if len(h.Candidates) == 0 {
+		return nil
+	}
+	return &h.Candidates[0]
 }
 
 // Instance is what is known of an instance on a host.

@@ -337,7 +337,8 @@ func (s *HostSet) choose(totals []float64, of []int32, rng *rand.Rand) []Selecti
 		alternates = s.alternates(sc.head[:s.best(totals, of, others, chosen)], chosen)
 	}
 	sc.selected[0] = Selection{
-		Instance: sc.request.Instance, Host: s.hosts[chosen], Topology: s.topology(chosen), Alternates: alternates[:min(others, len(alternates))],
+		Instance: sc.request.Instance, Host: s.hosts[chosen], Topology: s.topology(chosen), Candidate: s.hosts[chosen].offer(),
+		Alternates: alternates[:min(others, len(alternates))],
 	}
 	return sc.selected[:]
 }

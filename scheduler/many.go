@@ -71,7 +71,7 @@ func (s *HostSet) selectMany(spec *RequestSpec, request *Request) ([]Selection, 
 		if m.latest = m.best(); m.latest < 0 || !m.take(m.latest) {
 			return nil, false
 		}
-		selected = append(selected, Selection{Instance: uuid, Host: s.hosts[m.latest]})
+		selected = append(selected, Selection{Instance: uuid, Host: s.hosts[m.latest], Candidate: s.hosts[m.latest].offer()})
 	}
 	if s.p.cfg.MaxAttempts > 1 {
 		if !m.proceed() {

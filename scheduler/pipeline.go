@@ -63,6 +63,7 @@ type Query struct {
 type Selection struct {
 	Instance   string       // UUID
 	Host       *HostState   // as it was in the query
+	Candidate  *Candidate   // the first that the filters left of the host's; nil: it had none
 	Topology   any          // what the instance got, as [TopologyKeeper.Consume] left it in the spec
 	Alternates []*HostState // of the same cell, best first, at most MaxAttempts-1
 }

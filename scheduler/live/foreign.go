@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -160,12 +159,11 @@ func (f *Foreign) try(ctx context.Context, req *Request, spec *scheduler.Request
 	if err != nil {
 		return Selection{}, err
 	}
-	host := selected[0].Host
-	at := slices.Index(hosts, host)
-	out := Selection{Instance: spec.Instances[0], Host: host.Host, Node: host.Node, Cell: host.Cell, UUID: offers[at].Root, Allocations: offers[at].Allocations}
+	host, offer := selected[0].Host, &offers[selected[0].Candidate.Number]
+	out := Selection{Instance: spec.Instances[0], Host: host.Host, Node: host.Node, Cell: host.Cell, UUID: offer.Root, Allocations: offer.Allocations}
 	for _, other := range selected[0].Alternates {
 		if len(out.Alternates) < req.Alternates {
-			out.Alternates = append(out.Alternates, Alternate{Host: other.Host, Node: other.Node, UUID: offers[slices.Index(hosts, other)].Root})
+			out.Alternates = append(out.Alternates, Alternate{Host: other.Host, Node: other.Node, UUID: offers[other.Candidates[0].Number].Root})
 		}
 	}
 	return out, f.cfg.Placement.SetAllocations(ctx, placement.AllocationWrite{Consumers: []placement.ConsumerAllocations{{
@@ -174,29 +172,38 @@ func (f *Foreign) try(ctx context.Context, req *Request, spec *scheduler.Request
 	}}})
 }
 
-// offers asks for candidates and returns the hosts that they are on, each
-// with its first one.
+// offers asks for candidates and returns the hosts that they are on, with
+// numbers of candidates: all of them where groups may have several providers,
+// else the first.
 func (f *Foreign) offers(ctx context.Context, req *Request) ([]*scheduler.HostState, []placement.Candidate, error) {
 	where := req.Where
 	where.Limit = f.cfg.Limit
 	var hosts []*scheduler.HostState
 	var offers []placement.Candidate
-	seen := map[placement.UUID]struct{}{}
+	at := map[placement.UUID]*scheduler.HostState{}
 	for c, err := range f.cfg.Placement.Candidates(ctx, where) {
 		if err != nil {
 			return nil, nil, err
 		}
-		root, host, err := f.hostOf(ctx, c.Allocations)
+		root, record, err := f.hostOf(ctx, c.Allocations)
 		if err != nil {
 			return nil, nil, err
 		}
-		if _, known := seen[root]; known || host == nil {
+		host := at[root]
+		if record == nil || host != nil && len(where.Groups) == 1 {
 			continue
 		}
-		seen[root] = struct{}{}
+		if host == nil {
+			own := *record
+			own.Candidates = nil
+			host, at[root], hosts = &own, &own, append(hosts, &own)
+		}
+		offered := candidateOf(c)
+		offered.Number = len(offers)
+		host.Candidates = append(host.Candidates, offered)
 		offer := c.Clone()
 		offer.Root = root
-		hosts, offers = append(hosts, host), append(offers, offer)
+		offers = append(offers, offer)
 	}
 	return hosts, offers, nil
 }

@@ -117,3 +117,53 @@ func TestForeignRace(t *testing.T) {
 	}
 	require.NotEmpty(t, on)
 }
+
+// by is a filter that keeps the candidates with one provider of a device.
+type by struct{ provider placement.UUID }
+
+func (by) Name() string                          { return "by" }
+func (by) Reads() scheduler.Reads                { return scheduler.ReadsAllocations }
+func (by) Narrows(s *scheduler.RequestSpec) bool { return s.Flavor.ExtraSpecs["device"] != "" }
+func (f by) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {
+	_, why, err := f.Narrow(r, h)
+	return why, err
+}
+
+func (f by) Narrow(_ *scheduler.Request, h *scheduler.HostState) ([]scheduler.Candidate, scheduler.Reason, error) {
+	for k := range h.Candidates {
+		if list := h.Candidates[k].Mappings["pci0-0"]; len(list) == 1 && list[0] == f.provider.String() {
+			return h.Candidates[k : k+1], scheduler.Reason{}, nil
+		}
+	}
+	return nil, scheduler.Reason{Why: "no device"}, nil
+}
+
+// TestForeignCandidate holds that of several candidates of a host the one is
+// claimed that filters left.
+func TestForeignCandidate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, 3)
+	for n := range 3 {
+		_, err := w.engine.CreateProvider(t.Context(), placement.Provider{UUID: id('g', n), Name: fmt.Sprint("gpu", n), Parent: id('h', 1)})
+		require.NoError(t, err)
+		_, err = w.engine.SetInventories(t.Context(), id('g', n), map[string]placement.Inventory{"PGPU": placement.NewInventory(1)}, placement.AnyGeneration)
+		require.NoError(t, err)
+	}
+	client := serve(t, w)
+	for n := range 3 {
+		p, err := scheduler.NewPipeline(scheduler.PipelineConfig{Filters: []scheduler.Filter{by{id('g', n)}}})
+		require.NoError(t, err)
+		f, err := live.NewForeign(live.ForeignConfig{Placement: client, Hosts: w.hosts, Pipeline: p})
+		require.NoError(t, err)
+		r := request(n, 1, 1, 1)
+		r.Spec.Flavor.ExtraSpecs = map[string]string{"device": "1"}
+		r.Where.Groups = append(r.Where.Groups, placement.RequestGroup{Suffix: "pci0-0", Resources: []placement.Resource{{Class: "PGPU", Amount: 1}}})
+		chosen, err := f.Schedule(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, id('h', 1), chosen[0].UUID)
+		require.Contains(t, chosen[0].Allocations, placement.Allocation{Provider: id('g', n), Class: "PGPU", Amount: 1})
+		_, held, err := w.engine.Consumer(id('i', n))
+		require.NoError(t, err)
+		require.Len(t, held, 3)
+	}
+}
