@@ -3,7 +3,7 @@
 # module and runs on loopback, in a temporary folder; what it starts it ends
 # by process id. Then engines on clusters whose members die, stop or cannot be
 # reached. ETCD_SERVER names a server that is already built. Arguments are a
-# command to run, with KILONOVA_ETCD set, instead of the tests.
+# command to run, with KILONOVA_ETCD and KILONOVA_ETCD_PIDS set, instead of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -44,7 +44,7 @@ for i in 0 1 2; do
   done
 done
 
-export KILONOVA_ETCD=$endpoints ETCD_SERVER=$server
+export KILONOVA_ETCD=$endpoints KILONOVA_ETCD_PIDS="${pids[*]}" ETCD_SERVER=$server
 if [ $# != 0 ]; then
   "$@"
   exit

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func newRoot() *cobra.Command {
 	root := group("kilonova", "Placement inventory for clouds, and the tools around it",
-		group("bench", "Measure", newTrace(), newBenchScheduler()),
+		group("bench", "Measure", newTrace(), newBenchScheduler(), newBenchScale()),
 		group("manage", "Look after databases",
 			newAPIDB(), newCellDB(), newCellV2(),
 			group("placement", "The placement database", newVerify(), newImport(), newExport()),

@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"api/placementapi":          {"api", "api/jsonschema", "api/policy", "placement"},
 	"api/placementclient":       {"api", "placement"},
 	"bench":                     {"bench/trace", "placement", "scheduler", "scheduler/live", "scheduler/pack"},
-	"bench/chart":               {"bench"},
+	"bench/chart":               {"bench", "bench/scale"},
+	"bench/scale":               {"bench"},
 	"bench/nomad":               {}, // a module of its own
 	"bench/trace":               {},
 	"cells":                     {"cells/apidb", "cells/celldb", "store/table"},
