@@ -10,7 +10,7 @@ SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
 .PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-sim perf-cells perf-scheduler packing build run generate differential
 .PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-nova corpus-nova
-.PHONY: sim soak-sim
+.PHONY: sim soak-sim scale scale-costs
 
 ## check: format, lint, test (the default)
 check: fmt lint test
@@ -90,6 +90,18 @@ CELLSOUT := bench/results/cells.txt
 perf-cells:
 	$(GO) test -run '^$$' -bench '^BenchmarkPage$$' -benchtime 100x -count 3 ./cells/router | tee $(CELLSOUT)
 	$(GO) run ./internal/perftable cells docs <$(CELLSOUT)
+
+## scale: simulate 1 to 64 engines on one etcd; the report in bench/results/scale.json, the plots of docs/scale.md
+scale: build
+	bin/kilonova bench scale --out out/scale
+	cp out/scale/report.json bench/results/scale.json && cp out/scale/scale-*.svg docs/
+
+SCALEOUT := bench/scale/etcd.txt
+
+## scale-costs: what that simulation is made of and held to, measured on an etcd cluster of three, kept in bench/scale/etcd.txt
+scale-costs: bin/etcd
+	$(GO) test -tags integration -c -o bin/etcd.test ./store/etcd
+	export ETCD_SERVER=$(CURDIR)/bin/etcd && bash .ci/etcd.sh bash -c "$(ETCDBENCH) Size -test.benchtime 1x && $(ETCDBENCH) StoreCommits/1/ -test.benchtime 200x && $(ETCDBENCH) StoreCommits/8/ -test.benchtime 400x && $(ETCDBENCH) StoreCommits/32/ -test.benchtime 1000x && $(ETCDBENCH) 'StoreFollowers|StoreFeed' -test.benchtime 300x && $(ETCDBENCH) SharedClaims -test.benchtime 3x" | tee bin/scale-costs.txt && cp bin/scale-costs.txt $(SCALEOUT)
 
 PACKOUT := bench/results/packing.txt
 

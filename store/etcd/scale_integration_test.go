@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kilonova-cloud/kilonova/placement"
 	"github.com/kilonova-cloud/kilonova/store"
@@ -264,5 +265,37 @@ func BenchmarkSharedClaims(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 			})
 		}
+	}
+}
+
+// BenchmarkSize is what hosts and claims take of the members' databases, with
+// the history since the last compaction and without it.
+func BenchmarkSize(b *testing.B) {
+	const hosts, claims = 2000, 20000
+	cfg := config(b)
+	e, c := engineOn(b, open(b, cfg)), plain(b, cfg)
+	inUse := func() float64 {
+		s, err := c.Status(b.Context(), cfg.Endpoints[0])
+		require.NoError(b, err)
+		return float64(s.DbSizeInUse)
+	}
+	compacted := func() float64 {
+		s, err := c.Status(b.Context(), cfg.Endpoints[0])
+		require.NoError(b, err)
+		_, err = c.Compact(b.Context(), s.Header.Revision, clientv3.WithCompactPhysical())
+		require.NoError(b, err)
+		time.Sleep(time.Second) // pages are free after the next commit of the database
+		return inUse()
+	}
+	for b.Loop() {
+		empty := compacted()
+		fill(b, e, hosts)
+		filled := compacted()
+		parallel(b, flying, claims, func(k int) error { return claim(b.Context(), e, k, k%hosts) })
+		history, kept := inUse(), compacted()
+		b.ReportMetric((filled-empty)/hosts, "B/host")
+		b.ReportMetric((history-filled)/claims, "B/claim")
+		b.ReportMetric((kept-filled)/claims, "B/consumer")
+		b.ReportMetric(0, "ns/op")
 	}
 }
