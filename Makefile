@@ -149,7 +149,7 @@ sim:
 
 ## soak-sim: play the simulated clouds from ten thousand seeds, each twice
 soak-sim:
-	GOGC=400 $(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
+	$(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
 
 ## soak-http: kill the server under load, attack it, ask it for everything
 soak-http:
