@@ -23,6 +23,8 @@ var (
 	ErrMappedElsewhere = errors.New("mapped to another cell")
 )
 
+const cellMappings = "cell_mappings"
+
 // DB is an open API database.
 type DB struct {
 	*table.DB
@@ -100,6 +102,11 @@ func (db *DB) AllCells() ([]CellMapping, error) {
 	})
 	slices.SortStableFunc(all, func(a, b CellMapping) int { return cmp.Compare(a.Name, b.Name) })
 	return all, err
+}
+
+// CellsIn reports whether a mapping of a cell is among changes.
+func (db *DB) CellsIn(changes table.Changes) bool {
+	return slices.ContainsFunc(changes.Rows, func(c table.Change) bool { return c.Table == cellMappings })
 }
 
 // Takes returns nil for a cell that takes mappings, and otherwise [ErrNoCell] or

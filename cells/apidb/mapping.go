@@ -68,7 +68,7 @@ const (
 
 func newCells() *table.Table[CellMapping] {
 	return table.New(table.Spec[CellMapping]{
-		Name: "cell_mappings", Kind: 1,
+		Name: cellMappings, Kind: 1,
 		Key: func(c *CellMapping) string { return c.UUID },
 		Encode: func(c *CellMapping) []byte {
 			var e table.Encoder

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"bench/scale":               {"bench"},
 	"bench/nomad":               {}, // a module of its own
 	"bench/trace":               {},
-	"cells":                     {"cells/apidb", "cells/celldb", "store/table"},
+	"cells":                     {"cells/apidb", "cells/celldb", "cells/router", "store/table"},
 	"cells/apidb":               {"store", "store/table"},
 	"cells/bus":                 {},
 	"cells/bus/bustest":         {"cells/bus"},
