@@ -142,14 +142,16 @@ SEED ?= 0
 STEPS ?= 2000
 TRACE ?=
 CLOUD ?= conductor
+SEEDS ?= 2000
 
 ## sim: play the simulated cloud CLOUD (conductor, market) from SEED, with faults in the first STEPS steps; TRACE=1 prints all that happens
 sim:
 	KILONOVA_SIM_SEED=$(SEED) KILONOVA_SIM_STEPS=$(STEPS) KILONOVA_SIM_TRACE=$(TRACE) KILONOVA_SIM_CLOUD=$(CLOUD) $(GO) test -count=1 -run '^TestOne$$' -v ./internal/sim
 
-## soak-sim: play the simulated clouds from ten thousand seeds, each twice
+## soak-sim: play the simulated clouds from SEEDS seeds, each twice
 soak-sim:
 	$(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
+	GOGC=400 KILONOVA_SIM_SEEDS=$(SEEDS) $(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
 
 ## soak-http: kill the server under load, attack it, ask it for everything
 soak-http:

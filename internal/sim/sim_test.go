@@ -22,7 +22,7 @@ func TestSeeds(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(200)
 	if testing.Short() {
-		seeds = 30
+		seeds = 20
 	}
 	everyCloud(t, 0, seeds)
 }
@@ -70,7 +70,7 @@ func TestSoak(t *testing.T) {
 	if os.Getenv("KILONOVA_SOAK") == "" {
 		t.Skip("set KILONOVA_SOAK, or use make soak-sim")
 	}
-	everyCloud(t, 1000, fromEnv(t, "KILONOVA_SIM_SEEDS", 10000))
+	everyCloud(t, 1000, fromEnv(t, "KILONOVA_SIM_SEEDS", 2000))
 }
 
 // play plays seeds and says what happened in them.
