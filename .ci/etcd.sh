@@ -2,8 +2,9 @@
 # store/etcd against a real cluster of three members: etcd is built from its
 # module and runs on loopback, in a temporary folder; what it starts it ends
 # by process id. Then engines on clusters whose members die, stop or cannot be
-# reached. ETCD_SERVER names a server that is already built. Arguments are a
-# command to run, with KILONOVA_ETCD and KILONOVA_ETCD_PIDS set, instead of the tests.
+# reached, and cells on such networks. ETCD_SERVER names a server that is
+# already built. Arguments are a command to run, with KILONOVA_ETCD and
+# KILONOVA_ETCD_PIDS set, instead of the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -56,4 +57,4 @@ go test -tags integration -c -o "$work/tests" ./store/etcd
 go test -tags integration -c -o "$work/tests" ./internal/etcdtest
 "$work/tests" -test.v -test.timeout 180s
 
-go test -tags integration -timeout 180s -run '^TestEtcd' -v ./cmd/kilonova
+go test -tags integration -p 1 -timeout 180s -run '^TestEtcd' -v ./cmd/kilonova ./cells/router

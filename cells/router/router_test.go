@@ -292,3 +292,17 @@ func TestNoAddressIsShown(t *testing.T) {
 	}
 	require.NotContains(t, c.LogValue().String(), "secret")
 }
+
+// BenchmarkCall is what the router adds to a call.
+func BenchmarkCall(b *testing.B) {
+	w := newWorld(b, Config[*client]{})
+	defer w.router.Close()
+	ask := func(context.Context, *client) error { return nil }
+	require.NoError(b, w.router.Call(b.Context(), "uuid-east", ask))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.router.Call(b.Context(), "uuid-east", ask); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
