@@ -102,7 +102,9 @@ func (db database) openStore(ctx context.Context, logger *slog.Logger) (store.St
 	case db.memory:
 		return nil, nil
 	case db.etcd != nil:
-		s, err := etcd.Open(ctx, *db.etcd)
+		cfg := *db.etcd
+		cfg.Logger = logger
+		s, err := etcd.Open(ctx, cfg)
 		if err != nil {
 			return nil, err
 		}

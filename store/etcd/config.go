@@ -3,6 +3,7 @@ package etcd
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type Config struct {
 	DialTimeout    time.Duration // of Open as a whole; 0 means 5 s
 	RequestTimeout time.Duration // after which an outcome is unknown; 0 means 5 s
 	Existing       bool          // refuse a prefix without a store instead of making one
+	Logger         *slog.Logger  // of warnings of etcd's client; nil: nowhere
 }
 
 // normal returns cfg with the defaults filled in.
