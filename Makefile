@@ -86,9 +86,10 @@ perf-sim:
 	$(GO) run ./internal/perftable sim docs <$(SIMOUT)
 CELLSOUT := bench/results/cells.txt
 
-## perf-cells: pages of instances over cells, kept in bench/results/cells.txt
+## perf-cells: pages of instances over cells, and an API database of up to a million instances, kept in bench/results/cells.txt
 perf-cells:
 	$(GO) test -run '^$$' -bench '^BenchmarkPage$$' -benchtime 100x -count 3 ./cells/router | tee $(CELLSOUT)
+	$(GO) test -run '^$$' -bench '^BenchmarkMappings$$' -benchtime 1x -count 3 -timeout 60m ./cells/apidb | tee -a $(CELLSOUT)
 	$(GO) run ./internal/perftable cells docs <$(CELLSOUT)
 
 ## scale: simulate 1 to 64 engines on one etcd; the report in bench/results/scale.json, the plots of docs/scale.md

@@ -5,7 +5,10 @@ import (
 	"fmt"
 )
 
-func cellsTable(out *bytes.Buffer, f figures) { writeRows(out, cellsRows, f) }
+func cellsTable(out *bytes.Buffer, f figures) {
+	writeRows(out, cellsRows, f)
+	mappingsTable(out, f)
+}
 
 var cellsRows = []tableRow{
 	pageRow("by created_at (newest first), the first page", "by=created_at/from=0"),
@@ -22,5 +25,26 @@ func pageRow(what, name string) tableRow {
 		func(f figures) string {
 			return fmt.Sprintf("one table %.1f ms, 100 cells %.1f ms", cpu(f, "one-table"), cpu(f, "cells=100"))
 		},
+	}
+}
+
+// mappingsTable is what the API database costs by its size.
+func mappingsTable(out *bytes.Buffer, f figures) {
+	out.WriteString("\n| instance mappings, 100 cells | 10 k | 100 k | 1 M |\n|---|---|---|---|\n")
+	for _, r := range []struct{ what, format, unit string }{
+		{"the cell of an instance", "%.1f us", "get-us"},
+		{"100 after any one, by UUID", "%.0f us", "uuid-us"},
+		{"the newest 100 of a project of 1,000", "%.0f us", "project-newest-us"},
+		{"100 of a cell, by project and time", "%.0f us", "cell-by-project-us"},
+		{"memory allocated for a page", "%.0f KiB", "KiB/page"},
+		{"map an instance", "%.0f us", "map-us"},
+		{"memory of a mapping", "%.0f B", "B/mapping"},
+		{"load all of them, processor time", "%.1f s", "open-cpu-s"},
+	} {
+		_, _ = fmt.Fprintf(out, "| %s |", r.what)
+		for _, n := range []string{"10000", "100000", "1000000"} {
+			_, _ = fmt.Fprintf(out, " "+r.format+" |", f.median("Mappings/"+n+" "+r.unit))
+		}
+		out.WriteString("\n")
 	}
 }
