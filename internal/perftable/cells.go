@@ -13,7 +13,7 @@ func cellsTable(out *bytes.Buffer, f figures) {
 var cellsRows = []tableRow{
 	pageRow("by created_at (newest first), the first page", "by=created_at/from=0"),
 	pageRow("the same, from the middle on", "by=created_at/from=50000"),
-	pageRow("by vm_state and display_name, which no index serves", "by=vm_state,display_name/from=0"),
+	pageRow("by vm_state and display_name, for which the tables grow an index", "by=vm_state,display_name/from=0"),
 }
 
 // pageRow is a page over four cells, with a single table and a hundred cells

@@ -41,7 +41,9 @@ func (t *Table[R]) Count(*Tx) int { return len(t.state.rows) }
 // Page returns rows in order; nil when there are none. It is answered from an
 // index when one begins with the columns of Where and goes on with those of
 // Sort, all in their directions or all against; the cost is then that of the
-// rows returned. Otherwise it is that of all rows that Where leaves to sort.
+// rows returned. Otherwise it is that of all rows that Where leaves to sort; a
+// table of up to 262,144 rows grows an index for what is asked for again, and
+// keeps the four used last.
 //
 // Within an Update it does not see the Update's own changes, and does not
 // make it run again when the page changes.
@@ -50,7 +52,10 @@ func (t *Table[R]) Page(_ *Tx, q Query[R]) ([]R, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.walk(t.state.trees[p.index])
+	p.walk()
+	if p.seen-len(p.rows) >= t.worth && (p.rest != nil || p.equal < len(p.where)) {
+		p.wish()
+	}
 	return p.rows, nil
 }
 
@@ -58,9 +63,13 @@ func (t *Table[R]) Page(_ *Tx, q Query[R]) ([]R, error) {
 type plan[R any] struct {
 	table  *Table[R]
 	query  Query[R]
-	index  int
-	back   bool // the index is walked from its end
-	equal  int  // leading columns of the index that Where gives
+	where  map[string]string
+	order  []Sort
+	index  *index[R]
+	tree   *tree[R] // of the index
+	back   bool     // the index is walked from its end
+	seen   int      // rows that were looked at
+	equal  int      // leading columns of the index that Where gives
 	prefix string
 	sorted int             // columns after those that serve the order
 	filter []func(*R) bool // what Where and Match demand
@@ -98,25 +107,23 @@ func total(order []Sort) []Sort {
 }
 
 func (t *Table[R]) plan(q Query[R]) (*plan[R], error) {
-	p := &plan[R]{table: t, query: q}
-	order := total(q.Sort)
-	where := map[string]string{}
+	p := &plan[R]{table: t, query: q, where: map[string]string{}, order: total(q.Sort)}
 	for _, w := range q.Where {
 		value, err := t.column(w.Column)
 		if err != nil {
 			return nil, err
 		}
-		if was, twice := where[w.Column]; twice && was != w.Value {
+		if was, twice := p.where[w.Column]; twice && was != w.Value {
 			p.filter = append(p.filter, func(*R) bool { return false })
 		}
-		where[w.Column] = w.Value
+		p.where[w.Column] = w.Value
 		p.filter = append(p.filter, func(v *R) bool { return value(v) == w.Value })
 	}
 	if q.Match != nil {
 		p.filter = append(p.filter, q.Match)
 	}
-	p.choose(where, order)
-	for _, s := range order[p.sorted:] {
+	p.choose()
+	for _, s := range p.order[p.sorted:] {
 		value, err := t.column(s.Column)
 		if err != nil {
 			return nil, err
@@ -130,17 +137,34 @@ func (t *Table[R]) plan(q Query[R]) (*plan[R], error) {
 }
 
 // choose takes the index that serves most.
-func (p *plan[R]) choose(where map[string]string, order []Sort) {
+func (p *plan[R]) choose() {
 	p.equal = -1
+	st := p.table.state
 	for i := range p.table.indexes {
-		equal, sorted, back := p.table.indexes[i].serves(where, order)
-		if equal > p.equal || equal == p.equal && sorted > p.sorted {
-			p.index, p.back, p.equal, p.sorted = i, back, equal, sorted
+		p.consider(&p.table.indexes[i], st.trees[i])
+	}
+	var used *grown[R]
+	for _, x := range st.garden.all() {
+		if p.consider(&x.index, x.tree) {
+			used = x
 		}
 	}
-	for _, s := range p.table.indexes[p.index].sort[:p.equal] {
-		p.prefix += directed(where[s.Column], s.Desc)
+	if used != nil {
+		used.used.Store(st.garden.clock.Add(1))
 	}
+	for _, s := range p.index.sort[:p.equal] {
+		p.prefix += directed(p.where[s.Column], s.Desc)
+	}
+}
+
+// consider takes an index if it serves more than what was taken before.
+func (p *plan[R]) consider(x *index[R], t *tree[R]) bool {
+	equal, sorted, back := x.serves(p.where, p.order)
+	better := equal > p.equal || equal == p.equal && sorted > p.sorted
+	if better {
+		p.index, p.tree, p.back, p.equal, p.sorted = x, t, back, equal, sorted
+	}
+	return better
 }
 
 // serves returns how many leading columns of the index are given, how many
@@ -168,7 +192,7 @@ func (p *plan[R]) full() bool { return p.query.Limit > 0 && len(p.rows) >= p.que
 
 // at returns what the places of the rows of v's group begin with.
 func (p *plan[R]) at(v *R) string {
-	x, at := &p.table.indexes[p.index], p.prefix
+	x, at := p.index, p.prefix
 	for i := p.equal; i < min(p.equal+p.sorted, len(x.sort)); i++ {
 		at += directed(x.values[i](v), x.sort[i].Desc)
 	}
@@ -195,9 +219,11 @@ func (p *plan[R]) bounds() (first, end string) {
 	return first, sooner(end, past(p.skip))
 }
 
-func (p *plan[R]) walk(t *tree[R]) {
+func (p *plan[R]) walk() {
+	t := p.tree
 	first, end := p.bounds()
 	visit := func(e entry[R]) bool {
+		p.seen++
 		switch {
 		case p.back && end != "" && e.at >= end:
 			return true // the walk begins at the end, if a row stands there

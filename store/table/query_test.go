@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,6 +98,9 @@ func TestPageAgainstTwin(t *testing.T) {
 	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		db, tab := openDB(t, sharedStore())
+		if seed%2 == 0 {
+			tab.worth = 3 // grow indexes, drop them, and go on
+		}
 		for range 40 {
 			var rows []thing
 			for range rng.IntN(12) {
@@ -115,6 +119,43 @@ func TestPageAgainstTwin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestGrown has a table grow an index for an order that is asked for again, and
+// keep it current while others read.
+func TestGrown(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(5, 5))
+	db, tab := openDB(t, sharedStore())
+	var all []thing
+	for n := range 2 * worthIndex {
+		all = append(all, randomThing(rng))
+		all[n].ID, all[n].Size = fmt.Sprint(n), rng.Int64N(1000)
+	}
+	put(t, db, tab, all...)
+	q := Query[thing]{Sort: []Sort{{"created", false}, {"size", true}}, Limit: 10}
+	for n := range 3 {
+		require.Equal(t, twin(all, q), tab.page(t, db, q))
+		require.Len(t, tab.state.garden.all(), min(n, 1), "the second time")
+	}
+	tab.worth = 3
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for n := range 200 {
+				by := []Sort{{"created", n%2 == 0}, {"hidden", n%4 < 2}, {"size", n%8 < 4}}
+				tab.page(t, db, Query[thing]{Sort: by, Limit: 3})
+			}
+		})
+	}
+	for n := range 50 {
+		all[n].Size = 2000 - int64(n)
+		put(t, db, tab, all[n])
+	}
+	readers.Wait()
+	require.Len(t, tab.state.garden.all(), grownIndexes)
+	q.After = &all[3]
+	require.Equal(t, twin(all, q), tab.page(t, db, q))
 }
 
 // TestPagesJoin reads page after page while the row that each begins after is

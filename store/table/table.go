@@ -42,7 +42,7 @@ type Spec[R any] struct {
 	Columns []Column[R]
 	// Indexes lists orders in which rows are kept, beside that of the primary
 	// key, which also ends each of them. Pages in any other order are sorted
-	// when they are asked for.
+	// when they are asked for, until [Table.Page] grows an index for it.
 	Indexes [][]Sort
 }
 
@@ -52,6 +52,7 @@ type Table[R any] struct {
 	columns map[string]func(*R) string
 	indexes []index[R] // the first one is the primary key's
 	state   *state[R]  // guarded by the DB's mu
+	worth   int        // how many rows a page looks at in vain before it asks for an index
 	db      *DB
 }
 
@@ -92,8 +93,9 @@ type entry[R any] struct {
 type tree[R any] = btree.BTreeG[entry[R]]
 
 type state[R any] struct {
-	rows  map[string]*row[R]
-	trees []*tree[R] // by index
+	rows   map[string]*row[R]
+	trees  []*tree[R] // by index
+	garden garden[R]
 }
 
 // index is an order in which rows are kept. The primary key ends it.
@@ -105,7 +107,7 @@ type index[R any] struct {
 // New returns a table that is not part of a database yet. What is wrong with
 // s is reported by [Open].
 func New[R any](s Spec[R]) *Table[R] {
-	t := &Table[R]{spec: s, columns: map[string]func(*R) string{}}
+	t := &Table[R]{spec: s, columns: map[string]func(*R) string{}, worth: worthIndex}
 	for _, c := range s.Columns {
 		t.columns[c.Name] = c.Value
 	}
@@ -150,7 +152,7 @@ func (t *Table[R]) unbind() { t.db = nil }
 func (t *Table[R]) fresh() any {
 	st := &state[R]{rows: map[string]*row[R]{}}
 	for range t.indexes {
-		st.trees = append(st.trees, btree.NewG(degree, func(a, b entry[R]) bool { return a.at < b.at }))
+		st.trees = append(st.trees, newTree[R]())
 	}
 	return st
 }
@@ -175,14 +177,22 @@ func (t *Table[R]) set(into, r any) {
 	old := st.rows[now.key]
 	st.rows[now.key] = now
 	for i := range t.indexes {
-		at := t.indexes[i].place(now)
-		if old != nil {
-			if was := t.indexes[i].place(old); was != at {
-				st.trees[i].Delete(entry[R]{at: was})
-			}
-		}
-		st.trees[i].ReplaceOrInsert(entry[R]{at, now})
+		t.indexes[i].set(st.trees[i], old, now)
 	}
+	for _, x := range st.garden.all() {
+		x.set(x.tree, old, now)
+	}
+}
+
+// set puts a row into the index's tree, in place of another, which may be nil.
+func (x *index[R]) set(t *tree[R], old, now *row[R]) {
+	at := x.place(now)
+	if old != nil {
+		if was := x.place(old); was != at {
+			t.Delete(entry[R]{at: was})
+		}
+	}
+	t.ReplaceOrInsert(entry[R]{at, now})
 }
 
 // put is set in the present state.
@@ -197,6 +207,9 @@ func (t *Table[R]) remove(key string) bool {
 	delete(t.state.rows, key)
 	for i := range t.indexes {
 		t.state.trees[i].Delete(entry[R]{at: t.indexes[i].place(old)})
+	}
+	for _, x := range t.state.garden.all() {
+		x.tree.Delete(entry[R]{at: x.place(old)})
 	}
 	return true
 }
