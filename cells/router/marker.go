@@ -86,6 +86,9 @@ func decodeMarker(text string) ([]Sort, []Value, error) {
 		return nil, nil, fmt.Errorf("marker begins with %.1q, allowed is %q: %w", text, markerPrefix, ErrMarker)
 	}
 	buf, err := base64.RawURLEncoding.Strict().DecodeString(coded)
+	if err == nil && strings.ContainsAny(coded, "\r\n") { // which the decoder passes over
+		err = base64.CorruptInputError(strings.IndexAny(coded, "\r\n"))
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("marker is not base64 for URLs: %w: %w", err, ErrMarker)
 	}

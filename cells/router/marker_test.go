@@ -40,6 +40,7 @@ func TestMarkerRefuses(t *testing.T) {
 		"id":                               `begins with "i"`,
 		"~":                                "version of the marker is 0",
 		"~====":                            "not base64",
+		"~AQ\nEA":                          "not base64",
 		raw(9):                             "version of the marker is 9",
 		raw(1):                             "malformed",
 		raw(1, 0, 0):                       "malformed",
@@ -83,6 +84,7 @@ func FuzzMarker(f *testing.F) {
 		f.Add(order.Marker(&s))
 	}
 	f.Add("~AQE")
+	f.Add("~AQ\nE")
 	f.Fuzz(func(t *testing.T, text string) {
 		sort, values, err := decodeMarker(text)
 		if err != nil {
