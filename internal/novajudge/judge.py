@@ -260,6 +260,11 @@ def destination(d):
     return to
 
 
+def placed():
+    """Whether PCI devices are placement's; Nova 26.2 has no such option."""
+    return getattr(CONF.filter_scheduler, 'pci_in_placement', False)
+
+
 def request_spec(s):
     """The spec as Nova's API would make it of flavor, image and hints."""
     try:
@@ -271,7 +276,7 @@ def request_spec(s):
                 fl, meta))
     except Exception as e:
         raise Excuse('the API refuses it: %s' % type(e).__name__)
-    if CONF.filter_scheduler.pci_in_placement:
+    if placed():
         for n, r in enumerate(pci.requests):
             r.request_id = 'pci%d' % n
     near = s.get('network_metadata')
@@ -434,7 +439,7 @@ def answer(document):
         states = [host_state(h) for h in document['hosts']]
         spec = request_spec(s)
         m = SchedulerManager(states)
-        if CONF.filter_scheduler.pci_in_placement:
+        if placed():
             spec.generate_request_groups_from_pci_requests()
             groups = {g.requester_id for g in spec.requested_resources}
             for h in document['hosts']:
