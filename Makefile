@@ -84,6 +84,7 @@ SIMOUT := bench/results/sim.txt
 perf-sim:
 	GOGC=400 $(GO) test -run '^$$' -bench '^BenchmarkEvents$$' -benchtime 300x -count 5 ./internal/sim | tee $(SIMOUT)
 	$(GO) run ./internal/perftable sim docs <$(SIMOUT)
+
 CELLSOUT := bench/results/cells.txt
 
 ## perf-cells: pages of instances over cells, and an API database of up to a million instances, kept in bench/results/cells.txt
@@ -151,8 +152,7 @@ sim:
 
 ## soak-sim: play the simulated clouds from SEEDS seeds, each twice
 soak-sim:
-	$(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
-	GOGC=400 KILONOVA_SIM_SEEDS=$(SEEDS) $(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
+	KILONOVA_SIM_SEEDS=$(SEEDS) $(SOAK) -run '^TestSoak$$' ./internal/sim 2>&1 | tee bench/results/$@.txt
 
 ## soak-http: kill the server under load, attack it, ask it for everything
 soak-http:

@@ -97,7 +97,7 @@ func TestConflictValues(t *testing.T) {
 func TestLargeValue(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("writes and compares 40 MiB")
+		t.Skip("writes and compares 40 MiB, for a minute under the race detector; make test runs it")
 	}
 	cfg := badger.Config{Dir: t.TempDir(), SegmentBytes: 1 << 10, CheckpointBytes: 2 << 10}
 	s := open(t, cfg)
