@@ -33,6 +33,11 @@ func (h *health) silence(start, now time.Time, patience time.Duration) {
 	}
 }
 
+// patience is how long a cell is asked in vain before it is away: nearly
+// timeout, since a call that is given timeout begins a moment after its time
+// does, and would else end a moment too early to tell.
+func patience(timeout time.Duration) time.Duration { return timeout * 9 / 10 }
+
 // failure notes that a call which began at start was told that the cell is
 // away.
 func (h *health) failure(start, now time.Time, err error) {

@@ -169,7 +169,7 @@ func (m *member[C]) heard(ctx context.Context, l *line[C], start time.Time, err 
 	case Answered:
 		m.health.answer(end)
 	case Silent:
-		m.health.silence(start, end, m.cfg.Timeout)
+		m.health.silence(start, end, patience(m.cfg.Timeout))
 	case Absent:
 		m.health.failure(start, end, err)
 	}
@@ -204,7 +204,7 @@ func (m *member[C]) overdue(ctx context.Context, start time.Time) error {
 	defer m.mu.Unlock()
 	end := now()
 	if m.line != nil && !m.health.away {
-		m.health.silence(start, end, m.cfg.Timeout)
+		m.health.silence(start, end, patience(m.cfg.Timeout))
 		if m.health.away {
 			m.rouse()
 		}

@@ -114,6 +114,28 @@ func TestCall(t *testing.T) {
 	})
 }
 
+// TestNearlyInTime has calls that are made a moment after their time began.
+func TestNearlyInTime(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []mode{hung, deaf} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, Config[*client]{})
+			east := w.of("east")
+			defer func() { close(east.wake); require.NoError(t, w.router.Close()) }()
+			synctest.Wait()
+			east.set(silent)
+			ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
+			defer cancel()
+			time.Sleep(time.Millisecond)
+			_, missing, _ := w.list(ctx)
+			require.Equal(t, []string{"east"}, missing)
+			_, missing, took := w.list(t.Context())
+			require.Equal(t, []string{"east"}, missing)
+			require.Zero(t, took, "the second does not wait")
+		})
+	}
+}
+
 // TestProbesButNoCalls has a cell that answers probes and no calls: calls pay
 // for it less and less often.
 func TestProbesButNoCalls(t *testing.T) {
