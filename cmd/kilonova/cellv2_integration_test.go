@@ -43,3 +43,13 @@ func TestEtcdSetUpCells(t *testing.T) {
 	swapped := newCloud(t, "[api_database]\nconnection = "+url+"/cell1\n")
 	swapped.want(255, `it is database "cell" and not "api"`, "api_db sync")
 }
+
+// TestEtcdCopyCells moves a control plane from Badger to etcd and back.
+func TestEtcdCopyCells(t *testing.T) {
+	t.Parallel()
+	url := etcdURL(t)
+	moveCells(t, url)
+	storeExpect(t, 1, `holds database "api", --database is "placement"`, url+"/control", "badger://"+t.TempDir())
+	storeExpect(t, 1, `holds database "cell", --database is "api"`, url+"/cell1", "badger://"+t.TempDir(), "--database=api")
+	storeExpect(t, 1, "there is no store under the prefix", url+"/none", "badger://"+t.TempDir(), "--database=api")
+}

@@ -101,8 +101,9 @@ func (c connection) database(folder string) (database, error) {
 
 // The folders of databases in a state directory.
 const (
-	apiFolder  = "api"
-	cellFolder = "cell"
+	placementFolder = "placement"
+	apiFolder       = "api"
+	cellFolder      = "cell"
 )
 
 // opened is an API database with what works on it.

@@ -31,8 +31,12 @@ type database struct {
 	etcd   *etcd.Config
 }
 
+// name is whose the database is, and the name of its folder in a state
+// directory.
+func (db database) name() string { return cmp.Or(db.folder, placementFolder) }
+
 // path is the folder of a database that is in a state directory.
-func (db database) path() string { return filepath.Join(db.dir, cmp.Or(db.folder, "placement")) }
+func (db database) path() string { return filepath.Join(db.dir, db.name()) }
 
 // in is the same place for a database that has another folder.
 func (db database) in(folder string) database {
@@ -184,8 +188,7 @@ func (db database) existing() (database, error) {
 		return db, fmt.Errorf("look into --state-dir %q: %w", db.dir, err)
 	}
 	if !there {
-		name := filepath.Base(db.path())
-		return db, fmt.Errorf("--state-dir is %q, allowed is: a directory with a database in its folder %s", db.dir, name)
+		return db, fmt.Errorf("--state-dir is %q, allowed is: a directory with a database in its folder %s", db.dir, db.name())
 	}
 	return db, nil
 }

@@ -130,17 +130,31 @@ func Synced(ctx context.Context, cfg Config) (Progress, error) {
 	if cfg.Store == nil {
 		return Progress{}, errors.New("Config.Store is nil")
 	}
-	var r schemaRow
+	r, err := readSchema(ctx, cfg.Store)
+	if err != nil {
+		return Progress{}, fmt.Errorf("load database %q: %w", cfg.Schema.Name, err)
+	}
+	return r.Progress, cfg.Schema.named(r)
+}
+
+// Name returns the name of the database that a store holds, "" when it has no
+// schema. It changes nothing.
+func Name(ctx context.Context, s store.Store) (string, error) {
+	r, err := readSchema(ctx, s)
+	return r.name, err
+}
+
+func readSchema(ctx context.Context, s store.Store) (r schemaRow, err error) {
 	var revision uint64
-	for rec, err := range cfg.Store.Load(ctx, &revision) {
+	for rec, err := range s.Load(ctx, &revision) {
 		if err == nil && rec.Key == schemaKey {
 			err = r.decode(rec.Version, rec.Value)
 		}
 		if err != nil {
-			return Progress{}, fmt.Errorf("load database %q: %w", cfg.Schema.Name, err)
+			return schemaRow{}, err
 		}
 	}
-	return r.Progress, cfg.Schema.named(r)
+	return r, nil
 }
 
 func (db *DB) expand(ctx context.Context) error {
