@@ -9,7 +9,7 @@ BENCHCOUNT ?= 10
 SOAK := KILONOVA_SOAK=1 $(GO) test -count=1 -timeout 120m -v
 
 .PHONY: check fmt lint test race fuzz bench perf perf-http perf-etcd perf-bus perf-sim perf-cells perf-scheduler packing build run generate differential
-.PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-nova corpus-nova
+.PHONY: soak-crash soak-flip soak-disk soak-http soak-etcd soak-bus soak-cells soak-nova corpus-nova
 .PHONY: sim soak-sim scale scale-costs
 
 ## check: format, lint, test (the default)
@@ -165,6 +165,10 @@ soak-etcd: bin/etcd
 ## soak-bus: the bus on RabbitMQ while its broker is killed, paused, out of memory and cut off, ten rounds
 soak-bus:
 	KILONOVA_SOAK=1 bash .ci/rabbitmq.sh -run '^TestFaults$$' -timeout 60m -v 2>&1 | tee bench/results/$@.txt
+
+## soak-cells: four cells over RabbitMQ and etcd, of which one broker is dead, one stopped and one database dead for minutes
+soak-cells:
+	KILONOVA_SOAK=1 bash .ci/rabbitmq.sh -run '^TestCells$$' -timeout 60m -v 2>&1 | tee bench/results/$@.txt
 
 # the source of Nova that decisions are compared with; its libraries are those of Debian's python3-nova
 NOVA ?= bin/nova

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
 	"github.com/kilonova-cloud/kilonova/store"
 )
 
@@ -26,7 +29,17 @@ const (
 	// Servers refuse clients that ask more often than every 5 s.
 	keepAlive        = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
+	// A cluster that has been away for long is noticed soon after it is back.
+	reconnectMax   = 5 * time.Second // between two attempts; gRPC's own is 2 minutes
+	connectTimeout = 5 * time.Second // of one of them
 )
+
+// reconnect is how members that are away are tried again.
+func reconnect() grpc.ConnectParams {
+	b := backoff.DefaultConfig
+	b.BaseDelay, b.MaxDelay = 100*time.Millisecond, reconnectMax
+	return grpc.ConnectParams{Backoff: b, MinConnectTimeout: connectTimeout}
+}
 
 // limits keep a transaction within what a server allows as it comes: 128
 // comparisons, as many operations when they hold and when they do not, one of

@@ -62,8 +62,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: cfg.Endpoints, TLS: encrypt, Username: cfg.Username, Password: cfg.Password, DialTimeout: cfg.DialTimeout,
 		DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout, Logger: zapLogger(cfg.Logger),
-		// What the client asks for itself, for the calls that are made without it.
-		DialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32))},
+		DialOptions: []grpc.DialOption{
+			grpc.WithConnectParams(reconnect()),
+			// What the client asks for itself, for the calls that are made without it.
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32)),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %q: %w", cfg.Endpoints, err)

@@ -52,6 +52,7 @@ func TestRabbit(t *testing.T) {
 		})
 	})
 	t.Run("a vhost per cell", func(t *testing.T) { testCells(t, n) })
+	t.Run("four cells, some away", func(t *testing.T) { testCellsAway(t, n) })
 	t.Run("wrong password", func(t *testing.T) { testPassword(t, n) })
 	t.Run("queue is deleted", func(t *testing.T) { testQueueDeleted(t, n) })
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // node is a RabbitMQ node on loopback, of a test's own, with the vhosts cell1
-// and cell2 and the user kilonova.
+// to cell4 and the user kilonova.
 type node struct {
 	dir        string
 	port, dist int
@@ -54,9 +54,14 @@ func newNode(t testing.TB) *node {
 	hash := sha256.Sum256([]byte("salt" + nodePassword))
 	user := fmt.Sprintf(`"name":%q,"password_hash":%q,"hashing_algorithm":"rabbit_password_hashing_sha256","tags":""`,
 		nodeUser, base64.StdEncoding.EncodeToString(append([]byte("salt"), hash[:]...)))
-	n.write(t, "definitions.json", fmt.Sprintf(`{"vhosts":[{"name":"/"},{"name":"cell1"},{"name":"cell2"}],"users":[{%s}],"permissions":[
-		{"user":%[2]q,"vhost":"cell1","configure":"^kn\\..*","write":"^(kn\\..*|amq\\.default)$","read":"^kn\\..*"},
-		{"user":%[2]q,"vhost":"cell2","configure":".*","write":".*","read":".*"}]}`, user, nodeUser))
+	vhosts, permissions := `{"name":"/"}`, fmt.Sprintf(`{"user":%q,"vhost":"cell1","configure":"^kn\\..*","write":"^(kn\\..*|amq\\.default)$","read":"^kn\\..*"}`, nodeUser)
+	for _, vhost := range []string{"cell1", "cell2", "cell3", "cell4"} {
+		vhosts += fmt.Sprintf(`,{"name":%q}`, vhost)
+		if vhost != "cell1" {
+			permissions += fmt.Sprintf(`,{"user":%q,"vhost":%q,"configure":".*","write":".*","read":".*"}`, nodeUser, vhost)
+		}
+	}
+	n.write(t, "definitions.json", fmt.Sprintf(`{"vhosts":[%s],"users":[{%s}],"permissions":[%s]}`, vhosts, user, permissions))
 	n.write(t, "rabbitmq.conf", fmt.Sprintf(
 		"listeners.tcp.default = 127.0.0.1:%d\nload_definitions = %s/definitions.json\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n", n.port, dir))
 	n.write(t, "plugins", "[].")
