@@ -6,7 +6,7 @@ import "math"
 type column struct {
 	weigher    Weigher
 	idler      Idler // nil: it always has a say
-	hostOnly   bool  // the scores do not depend on the request
+	hostOnly   bool  // the scores depend on nothing but the host
 	least      float64
 	floored    bool
 	multiplier float64 // of hosts whose aggregates say nothing
@@ -39,6 +39,9 @@ const hostReads = ReadsAllocations | ReadsInstances | ReadsHost | ReadsAggregate
 
 func newColumn(w Weigher, hosts int) column {
 	c := column{weigher: w, rule: w.Multiplier(), hosts: hosts, hostOnly: w.Reads()&^hostReads == 0, request: Request{Spec: &RequestSpec{}}}
+	if _, learns := w.(Learner); learns {
+		c.hostOnly = false
+	}
 	c.least, c.floored = w.Floor()
 	c.idler, _ = w.(Idler)
 	c.multiplier = c.rule.For(&HostState{})

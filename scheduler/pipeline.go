@@ -48,6 +48,16 @@ func NewPipeline(cfg PipelineConfig) (*Pipeline, error) {
 	return &Pipeline{cfg}, nil
 }
 
+// Learn tells the weighers that are a [Learner] that n instances of a spec
+// were placed. Select does not: who decides need not claim.
+func (p *Pipeline) Learn(s *RequestSpec, n int) {
+	for _, w := range p.cfg.Weighers {
+		if l, ok := w.(Learner); ok {
+			l.Learn(s, n)
+		}
+	}
+}
+
 // Query is one request for hosts.
 type Query struct {
 	Spec *RequestSpec // with at least one instance

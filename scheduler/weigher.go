@@ -63,3 +63,13 @@ func (m *Multiplier) override(aggregates []Aggregate) float64 {
 type Idler interface {
 	Idle(s *RequestSpec) bool
 }
+
+// Learner is implemented by weighers whose scores follow what is asked for.
+// Methods are safe for concurrent use.
+type Learner interface {
+	// Learn notes that n instances of a spec were placed.
+	Learn(s *RequestSpec, n int)
+	// Version grows when the scores of all hosts change by what was learned:
+	// scores of before do not compare with those of now.
+	Version() uint64
+}

@@ -27,13 +27,14 @@ func schedulerOptions(cfg *oslocfg.Config) (*scheduler.Options, []string, error)
 }
 
 // newPipeline makes what the options ask for, and the keeper that reads NUMA
-// cells and PCI devices for it.
-func newPipeline(o *scheduler.Options) (*scheduler.Pipeline, *topology.Keeper, error) {
+// cells and PCI devices for it. The mix is followed where a weigher needs one
+// and the options have none; nil: that is an error.
+func newPipeline(o *scheduler.Options, mix *pack.LiveMix) (*scheduler.Pipeline, *topology.Keeper, error) {
 	keeper, errTopology := topology.NewKeeper(o)
 	filters, errFilters := filter.Choose(o,
 		filter.Constructor{Name: "NUMATopologyFilter", New: topology.NewNUMATopologyFilter},
 		filter.Constructor{Name: "PciPassthroughFilter", New: topology.NewPCIPassthroughFilter})
-	measure, errMix := pack.MeasureOf(o)
+	measure, errMix := pack.MeasureOf(o, mix)
 	weighers, errWeighers := weigh.Choose(o, pack.Builtin(measure)...)
 	if err := errors.Join(errTopology, errFilters, cmp.Or(errMix, errWeighers)); err != nil {
 		return nil, nil, fmt.Errorf("configure the scheduler: %w", err)

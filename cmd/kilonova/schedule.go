@@ -19,6 +19,7 @@ import (
 	"github.com/kilonova-cloud/kilonova/internal/oslocfg"
 	"github.com/kilonova-cloud/kilonova/scheduler"
 	"github.com/kilonova-cloud/kilonova/scheduler/document"
+	"github.com/kilonova-cloud/kilonova/scheduler/pack"
 )
 
 // scheduleFlags are the flags of schedule.
@@ -89,6 +90,7 @@ type documentScheduler struct {
 	config   []byte // of the document that pipeline was made for
 	pipeline *scheduler.Pipeline
 	keeper   *topology.Keeper
+	mix      *pack.LiveMix // of what was placed; nil: nobody knows
 }
 
 func (f *scheduleFlags) scheduler(stderr io.Writer) (*documentScheduler, error) {
@@ -100,7 +102,11 @@ func (f *scheduleFlags) scheduler(stderr io.Writer) (*documentScheduler, error) 
 	for _, option := range unknown {
 		_, _ = fmt.Fprintf(stderr, "unknown option: %s\n", option)
 	}
-	return &documentScheduler{files: files}, err
+	s := &documentScheduler{files: files}
+	if f.batch {
+		s.mix = &pack.LiveMix{}
+	}
+	return s, err
 }
 
 // configure makes the pipeline for a document.
@@ -123,7 +129,7 @@ func (s *documentScheduler) configure(d *document.Document) error {
 	if err != nil {
 		return err
 	}
-	s.pipeline, s.keeper, err = newPipeline(o)
+	s.pipeline, s.keeper, err = newPipeline(o, s.mix)
 	s.config = config
 	return err
 }
@@ -152,6 +158,7 @@ func (s *documentScheduler) decide(text []byte) (answer *document.Answer, none, 
 	selected, err := s.pipeline.Select(&scheduler.Query{
 		Spec: d.Spec, Hosts: d.Hosts, Now: document.Now, Rand: rand.New(rand.NewPCG(d.Seed, 0)),
 	}, &why)
+	s.pipeline.Learn(d.Spec, len(selected))
 	return document.Of(selected, &why, err), err, nil
 }
 

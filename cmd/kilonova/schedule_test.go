@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,5 +120,25 @@ func TestScheduleBatch(t *testing.T) {
 				t.Errorf("line %d is %s, want %s: %s", i, is, want[i], line)
 			}
 		}
+	}
+}
+
+// TestScheduleBatchLearns asks for 2 vCPUs until the mix is known, and then for
+// one, where it fits best for those to come.
+func TestScheduleBatchLearns(t *testing.T) {
+	t.Parallel()
+	ask := func(vcpus string) string {
+		return `{"hosts": [{"host": "four", "vcpus_total": 4, "cpu_allocation_ratio": 1}, {"host": "three", "vcpus_total": 3, "cpu_allocation_ratio": 1}], "spec": {"flavor": {"vcpus": ` +
+			vcpus + `}, "instance_uuids": ["i"]}, "config": {"filter_scheduler.weight_classes": "FragmentationWeigher", "filter_scheduler.enabled_filters": []}}`
+	}
+	lines := append(slices.Repeat([]string{ask("2")}, 16), ask("1"))
+	code, stdout, stderr := call(t, "schedule", "--batch", "--input", writeTemp(t, "in", strings.Join(lines, "\n")))
+	got := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	if code != 0 || len(got) != 17 || !strings.Contains(got[0], `[{"instance":"i","host":"four"`) || !strings.Contains(got[16], `[{"instance":"i","host":"three"`) {
+		t.Errorf("exit %d, stderr %s, first %s, last %s", code, stderr, got[0], got[len(got)-1])
+	}
+	code, _, stderr = call(t, "schedule", "--input", writeTemp(t, "in.json", ask("1")))
+	if code != 2 || !strings.Contains(stderr, "request_mix is not set, which FragmentationWeigher needs") {
+		t.Errorf("a single document: exit %d, stderr %s", code, stderr)
 	}
 }

@@ -50,7 +50,7 @@ func newService(text string, e *placement.Engine, hosts *live.Hosts, view *query
 	if err != nil {
 		return nil, err
 	}
-	measure, err := pack.MeasureOf(o)
+	measure, err := pack.MeasureOf(o, &pack.LiveMix{})
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,7 @@ func (f *Foreign) placeAll(ctx context.Context, req *Request, instances []placem
 		}
 		done = append(done, chosen)
 	}
+	f.cfg.Pipeline.Learn(req.Spec, len(done))
 	return done, nil
 }
 

@@ -107,6 +107,9 @@ func (s *Scheduler) attempt(ctx context.Context, p *plan) ([]Selection, error) {
 	s.land(p)
 	if err == nil {
 		s.stats.Claims++
+		for _, l := range s.learners {
+			l.Learn(p.req.Spec, len(p.instances))
+		}
 		return p.got, nil
 	}
 	if !lost(err) {

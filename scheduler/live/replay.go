@@ -35,7 +35,8 @@ func (v *view) missed(o *order, yield func(i uint32, r *row)) {
 
 // follow brings the order that the plan's shape uses up to date. It looks at
 // hosts that changed since it was used last, each once; at all of them when
-// the log does not reach back that far, or they are most.
+// the log does not reach back that far, they are most, or a weigher learned
+// to see all of them differently.
 //
 // It returns a [*placement.InputError] when the request names traits that
 // nobody knows.
@@ -45,7 +46,7 @@ func (s *Scheduler) follow(p *plan) error {
 		s.followCommon()
 		return nil
 	}
-	if v.behind(&sh.order) {
+	if v.behind(&sh.order) || sh.learned() != sh.version {
 		return s.rebuild(p)
 	}
 	sh.grow(len(v.rows))
@@ -81,6 +82,7 @@ func (s *Scheduler) followCommon() {
 func (s *Scheduler) rebuild(p *plan) error {
 	v, sh := s.view, p.shape
 	sh.grow(len(v.rows))
+	sh.version = sh.learned()
 	sh.parked, sh.guessed, sh.pools = sh.parked[:0], false, v.pools
 	with, err := s.suitable(sh, placement.ProviderFilter{})
 	if err != nil {

@@ -46,8 +46,9 @@ type Scheduler struct {
 
 	mu        sync.Mutex // guards what follows; not held while the engine writes
 	view      *view
-	weighers  []weigher         // that do not look at the request
-	instances bool              // some of them look at instances
+	weighers  []weigher // that do not look at the request
+	instances bool      // some of them look at instances
+	learners  []scheduler.Learner
 	nobody    scheduler.Request // what they are given instead
 	inFlight  int               // claims that were sent and not answered
 	landed    chan struct{}
@@ -89,6 +90,9 @@ func New(cfg Config) (*Scheduler, error) {
 	s.common.rank.seed = cfg.Seed
 	s.nobody.Spec = &scheduler.RequestSpec{}
 	for _, w := range cfg.Weighers {
+		if l, ok := w.(scheduler.Learner); ok {
+			s.learners = append(s.learners, l)
+		}
 		if hostAlone(w) {
 			own := newWeigher(w, cfg.Scales)
 			s.weighers, s.instances = append(s.weighers, own), s.instances || own.instances

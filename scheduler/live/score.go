@@ -49,7 +49,8 @@ func readsInstances(reads scheduler.Reads) bool {
 
 // hostAlone reports whether a weigher's score depends on nothing but the host.
 func hostAlone(w scheduler.Weigher) bool {
-	return w.Reads() != 0 && w.Reads()&beyond == 0
+	_, learns := w.(scheduler.Learner)
+	return !learns && w.Reads() != 0 && w.Reads()&beyond == 0
 }
 
 // A weigher on an absolute scale.

@@ -36,6 +36,9 @@ type shape struct {
 	parked []parked // hosts that are out of the rank until a moment
 	used   uint64   // when it was used last, in requests
 
+	learners []scheduler.Learner // among scored
+	version  uint64              // the sum of theirs when it was ranked
+
 	guessed bool   // hosts are out of the rank whose resources did not go together
 	pools   uint64 // view.pools when it was ranked
 }
@@ -78,9 +81,20 @@ func (s *Scheduler) newShape(p *plan) *shape {
 			continue
 		}
 		sh.scored, sh.instances = append(sh.scored, own), sh.instances || own.instances
+		if l, ok := w.(scheduler.Learner); ok {
+			sh.learners = append(sh.learners, l)
+		}
 	}
 	sh.alone = len(sh.scored) > 0 || !sh.bare
 	return sh
+}
+
+// learned is the version of what the weighers of the shape have learned.
+func (sh *shape) learned() (version uint64) {
+	for _, l := range sh.learners {
+		version += l.Version()
+	}
+	return version
 }
 
 // cloneWhere copies what a shape keeps, and sets what it asks of one tree.

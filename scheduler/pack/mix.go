@@ -46,6 +46,34 @@ func (m *Mix) only(keep func(d *Demand) bool) *Mix {
 	return &out
 }
 
+// half returns the mix with half of each count, rounded down.
+func (m *Mix) half() *Mix {
+	var out Mix
+	for i, count := range m.counts {
+		if count > 1 {
+			out.Add(m.demands[i], count/2)
+		}
+	}
+	return &out
+}
+
+func (m *Mix) has(d *Demand) bool {
+	_, has := m.number[*d]
+	return has
+}
+
+// apart returns which part of the requests would have to be others for the
+// mix to be another, neither being empty.
+func (m *Mix) apart(o *Mix) float64 {
+	common := 0.0
+	for i := range m.demands {
+		if k, has := o.number[m.demands[i]]; has {
+			common += min(float64(m.counts[i])/float64(m.total), float64(o.counts[k])/float64(o.total))
+		}
+	}
+	return 1 - common
+}
+
 // most returns the n most frequent demands, of equals those added first.
 func (m *Mix) most(n int) *Mix {
 	if len(m.demands) <= n {

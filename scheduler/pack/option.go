@@ -9,21 +9,31 @@ import (
 	"github.com/kilonova-cloud/kilonova/scheduler"
 )
 
-// MeasureOf returns the measure of the mix in [kilonova] request_mix, nil when
-// it is not set. What is left free of vCPUs and of memory counts by how much
-// of it an average request of the mix takes. An element of the mix that cannot
-// be read is an error, and so is a FragmentationWeigher without a mix.
-func MeasureOf(o *scheduler.Options) (Measure, error) {
+// MeasureOf returns the measure of the mix in [kilonova] request_mix. Where it
+// is not set and weight_classes has FragmentationWeigher, the measure is that
+// of the requests that are placed, live; nil: there are none to learn from,
+// which is an error then. An element of the mix that cannot be read is one,
+// too. Without a mix and that weigher the measure is nil.
+func MeasureOf(o *scheduler.Options, live *LiveMix) (Measure, error) {
 	if len(o.RequestMix) == 0 {
-		if slices.ContainsFunc(o.WeightClasses, func(name string) bool { return name[strings.LastIndexByte(name, '.')+1:] == fragmentationName }) {
+		switch {
+		case !slices.ContainsFunc(o.WeightClasses, func(name string) bool { return name[strings.LastIndexByte(name, '.')+1:] == fragmentationName }):
+			return nil, nil
+		case live == nil:
 			return nil, errors.New("[kilonova] request_mix is not set, which FragmentationWeigher needs")
 		}
-		return nil, nil
+		return live, nil
 	}
 	mix, err := ParseMix(o.RequestMix)
 	if err != nil {
 		return nil, fmt.Errorf("[kilonova] request_mix: %w", err)
 	}
+	return measureOf(mix), nil
+}
+
+// measureOf is the measure of a mix of flavors. What is left free of vCPUs and
+// of memory counts by how much of it an average request takes.
+func measureOf(mix *Mix) Measure {
 	var w Weights
 	for i := range 2 { // as in [NewBestFit] disks do not count
 		sum := 0.0
@@ -34,7 +44,7 @@ func MeasureOf(o *scheduler.Options) (Measure, error) {
 			w.Amounts[i] = float64(mix.total) / sum
 		}
 	}
-	return NewOffers(mix, OffersConfig{Weights: w}), nil
+	return remember(NewOffers(mix, OffersConfig{Weights: w}))
 }
 
 // ParseMix reads a mix of flavors: elements such as 2:4096:20=7 are seven

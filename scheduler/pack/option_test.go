@@ -26,7 +26,7 @@ func TestParseMix(t *testing.T) {
 // requests: 3 vCPUs and 4 GiB each.
 func TestMeasureOf(t *testing.T) {
 	t.Parallel()
-	m, err := MeasureOf(&scheduler.Options{RequestMix: []string{"3:4096:0=7"}})
+	m, err := MeasureOf(&scheduler.Options{RequestMix: []string{"3:4096:0=7"}}, &LiveMix{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +48,11 @@ func TestMeasureOf(t *testing.T) {
 		"request_mix is not set":             {WeightClasses: []string{"RAMWeigher", "pack.FragmentationWeigher"}},
 		`request_mix: element is "2:4096=1"`: {RequestMix: []string{"2:4096=1"}},
 	} {
-		if _, err := MeasureOf(&o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := MeasureOf(&o, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if m, err := MeasureOf(&scheduler.Options{WeightClasses: []string{"RAMWeigher"}}); m != nil || err != nil {
+	if m, err := MeasureOf(&scheduler.Options{WeightClasses: []string{"RAMWeigher"}}, &LiveMix{}); m != nil || err != nil {
 		t.Errorf("%v, %v", m, err)
 	}
 }

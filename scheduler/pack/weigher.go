@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/kilonova-cloud/kilonova/scheduler"
@@ -32,6 +33,15 @@ func (w *weigher) Floor() (float64, bool) { return 0, false }
 
 // Idle reports whether the weigher has no say in the request.
 func (w *weigher) Idle(s *scheduler.RequestSpec) bool { return w.idle != nil && w.idle(s) }
+
+// AppendRead appends the sizes of the flavor, which are all that those read
+// whose scores can be kept.
+func (w *weigher) AppendRead(b []byte, s *scheduler.RequestSpec) []byte {
+	for _, need := range DemandOf(&s.Flavor).Need {
+		b = binary.AppendVarint(b, need)
+	}
+	return b
+}
 
 // Weigh scores one host after the other.
 func (w *weigher) Weigh(r *scheduler.Request, hosts []*scheduler.HostState, raw []float64) error {
@@ -87,23 +97,44 @@ func part(left int64, whole float64) float64 {
 
 // NewFragmentation makes the weigher that prefers the host of which the
 // instance strands least by the measure (fragmentation gradient descent). Its
-// score is by how much it lowers what is stranded. To follow a mix of requests
-// that changes, make a new measure and weigher from time to time.
+// score is by how much it lowers what is stranded. With a [LiveMix] it is a
+// [scheduler.Learner].
 func NewFragmentation(m Measure, multiplier float64) scheduler.Weigher {
 	return newFragmentation(m, scheduler.Multiplier{Value: multiplier})
 }
 
-func newFragmentation(m Measure, by scheduler.Multiplier) *weigher {
-	return &weigher{
+func newFragmentation(m Measure, by scheduler.Multiplier) scheduler.Weigher {
+	live, follows := m.(*LiveMix)
+	w := &weigher{
 		name: fragmentationName, by: by, reads: scheduler.ReadsAllocations | scheduler.ReadsHost | scheduler.ReadsRequest,
 		score: func(r *scheduler.Request, h *scheduler.HostState) float64 {
+			m := m
+			if follows {
+				m = live.Now()
+			}
 			room, d := RoomOf(h), DemandOf(&r.Spec.Flavor)
 			before := m.Stranded(room)
 			room.take(&d, 0)
 			return before - m.Stranded(room)
 		},
 	}
+	if follows {
+		return learner{w, live}
+	}
+	return w
 }
+
+// learner is a weigher that follows the mix.
+type learner struct {
+	*weigher
+	live *LiveMix
+}
+
+// Learn counts the instances.
+func (l learner) Learn(s *scheduler.RequestSpec, n int) { l.live.Add(DemandOf(&s.Flavor), int64(n)) }
+
+// Version is that of the mix.
+func (l learner) Version() uint64 { return l.live.Version() }
 
 // NewHostAge makes the weigher that prefers the host which is in use for
 // longest, so that younger ones run empty. since says from when on a host is
