@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,9 +24,11 @@ type Bus struct {
 // served is a topic that is handled.
 type served struct {
 	bus       *Bus
+	topic     string
 	reception *bus.Reception
 	running   int
 	waiting   []*letter
+	within    []*lapse // the contexts of handlers that run
 }
 
 // letter is a message on its way: a call, a cast, or an answer.
@@ -104,21 +107,37 @@ func (b *Bus) Handle(_ context.Context, topic string, s bus.Service) (stop func(
 	case b.served[topic] != nil:
 		return nil, fmt.Errorf("handle %s: %w", topic, bus.ErrHandled)
 	}
-	own, sim := &served{bus: b, reception: reception}, b.env.sim
+	own, sim := &served{bus: b, topic: topic, reception: reception}, b.env.sim
 	b.served[topic] = own
 	sim.topics[topic] = append(sim.topics[topic], own)
 	return func() {
 		if b.served[topic] == own {
-			delete(b.served, topic)
-			sim.forget(topic, own)
+			own.stop()
 		}
 	}, nil
+}
+
+// stop takes no more letters, refuses those that wait, and ends the contexts
+// of handlers.
+func (o *served) stop() {
+	delete(o.bus.served, o.topic)
+	o.bus.env.sim.forget(o.topic, o)
+	waiting := o.waiting
+	o.waiting = nil
+	for _, l := range waiting {
+		o.answer(l, nil, fmt.Errorf("%w of topic %s: it stopped", bus.ErrNoHandler, o.topic))
+	}
+	for _, within := range slices.Clone(o.within) {
+		within.end(context.Canceled)
+	}
 }
 
 // Close is that of [bus.Bus].
 func (b *Bus) Close() error {
 	b.closed = true
-	b.gone()
+	for _, topic := range slices.Sorted(maps.Keys(b.served)) {
+		b.served[topic].stop()
+	}
 	for _, c := range slices.Clone(b.calls) {
 		c.end(nil, bus.ErrClosed)
 	}
@@ -223,12 +242,13 @@ func (o *served) work(l *letter) {
 
 func (o *served) handle(l *letter, left time.Duration) {
 	env := o.bus.env
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	handled := false
-	env.sim.deadline(env.process, left, &handled, func() { cancel(context.DeadlineExceeded) })
+	ctx, handled := newLapse(), false
+	o.within = append(o.within, ctx)
+	env.sim.deadline(env.process, left, &handled, func() { ctx.end(context.DeadlineExceeded) })
 	reply, err := o.reception.Service().Methods[l.envelope.Method](ctx, l.envelope)
 	handled = true
+	ctx.end(context.Canceled)
+	o.within = slices.DeleteFunc(o.within, func(c *lapse) bool { return c == ctx })
 	o.answer(l, reply, err)
 }
 

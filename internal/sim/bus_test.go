@@ -3,12 +3,14 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kilonova-cloud/kilonova/cells/bus"
+	"github.com/kilonova-cloud/kilonova/cells/bus/bustest"
 	"github.com/kilonova-cloud/kilonova/internal/sim"
 )
 
@@ -63,6 +65,36 @@ func TestBus(t *testing.T) {
 			}
 			require.LessOrEqual(t, took, tt.after)
 			require.Greater(t, took, tt.after-2*time.Millisecond)
+		})
+	}
+}
+
+// TestBusConformance plays the suite of all buses in virtual time, within one
+// process and between two.
+func TestBusConformance(t *testing.T) {
+	t.Parallel()
+	for _, processes := range []int{1, 2} {
+		t.Run(fmt.Sprint(processes), func(t *testing.T) {
+			t.Parallel()
+			bustest.Run(t, func(t *testing.T, test func(caller, server bustest.Side)) {
+				t.Helper()
+				envs, ended := make([]*sim.Env, processes), false
+				side := func(e *sim.Env) bustest.Side { return bustest.Side{Bus: e.Bus(), Time: e} }
+				sc := sim.Scenario{Settle: time.Hour, Build: func(s *sim.Sim, _ []int) (err error) {
+					for n := range envs {
+						err = errors.Join(err, s.Add(sim.Process{Name: fmt.Sprint(n), Run: func(e *sim.Env) {
+							if envs[n] = e; n == processes-1 {
+								test(side(e), side(envs[0]))
+								ended = true
+							}
+						}}))
+					}
+					return err
+				}}
+				_, err := sc.Run(sim.Options{Seed: 1})
+				require.NoError(t, err)
+				require.True(t, ended, "the test waits for ever")
+			})
 		})
 	}
 }

@@ -15,9 +15,27 @@ import (
 	"github.com/kilonova-cloud/kilonova/cells/bus"
 )
 
-// Open returns two buses that reach each other, or the same one twice. They
-// are closed by the test, so cleaning up twice must be fine.
-type Open func(t *testing.T) (caller, server bus.Bus)
+// Time is how the code of a process waits, and what runs beside it.
+type Time interface {
+	Now() time.Time
+	Sleep(d time.Duration)
+	Go(f func())
+}
+
+// Side is a bus, and the time of the process that has it.
+type Side struct {
+	Bus  bus.Bus
+	Time Time
+}
+
+// Real is the side of a bus in the time of this machine.
+func Real(b bus.Bus) Side { return Side{b, machine{}} }
+
+// Open calls test with two buses that reach each other, or the same one
+// twice, from where it may wait in the time of the caller. Handlers run in
+// that of the server. The buses are closed by the test, so cleaning up twice
+// must be fine.
+type Open func(t *testing.T, test func(caller, server Side))
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
@@ -35,32 +53,81 @@ func Run(t *testing.T, open Open) {
 		"many":              testMany,
 		"busy":              testBusy,
 		"stop":              testStop,
+		"stop under way":    testStopUnderWay,
 		"close":             testClose,
 		"handler calls too": testNested,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := bed{topic: "topic-" + bus.NewID().String()}
-			b.caller, b.server = open(t)
-			test(t, b)
+			open(t, func(caller, server Side) {
+				test(t, bed{caller, server, "topic-" + bus.NewID().String()})
+			})
 		})
 	}
 }
 
 // bed is what a test lies on.
 type bed struct {
-	caller, server bus.Bus
+	caller, server Side
 	topic          string
 }
 
-const soon = 10 * time.Second // longer than anything takes that is not meant to
+const (
+	soon   = 10 * time.Second // longer than anything takes that is not meant to
+	moment = time.Millisecond
+)
+
+// wait waits until something is so.
+func (b bed) wait(t *testing.T, is func() bool) {
+	t.Helper()
+	for from := b.caller.Time.Now(); !is(); b.caller.Time.Sleep(moment) {
+		if b.caller.Time.Now().Sub(from) > soon {
+			t.Fatal("nothing came")
+		}
+	}
+}
+
+// hold keeps a handler from going on until something is so.
+func (b bed) hold(is func() bool) {
+	for !is() {
+		b.server.Time.Sleep(moment)
+	}
+}
+
+func (b bed) call(t *testing.T, e bus.Envelope) ([]byte, error) {
+	t.Helper()
+	return bus.Call(t.Context(), b.caller.Bus, e)
+}
+
+// ends are how calls ended, or handlers.
+type ends struct {
+	mu  sync.Mutex
+	all []error
+}
+
+func (e *ends) add(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, err)
+}
+
+// done notes how a call ended.
+func (e *ends) done(_ []byte, err error) { e.add(err) }
+
+func (e *ends) reached(n int) func() bool {
+	return func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(e.all) >= n
+	}
+}
 
 func (b bed) handle(t *testing.T, s bus.Service) (stop func()) {
 	t.Helper()
 	if s.Version == (bus.Version{}) {
 		s.Version = bus.Version{Major: 1}
 	}
-	stop, err := b.server.Handle(t.Context(), b.topic, s)
+	stop, err := b.server.Bus.Handle(t.Context(), b.topic, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +150,7 @@ func testAnswer(t *testing.T, b bed) {
 	for _, size := range []int{0, 1, 5000, 1 << 20} {
 		e := b.envelope("echo")
 		e.Body = bytes.Repeat([]byte{'x'}, size)
-		reply, err := bus.Call(t.Context(), b.caller, e)
+		reply, err := b.call(t, e)
 		if err != nil || !bytes.Equal(reply, e.Body) {
 			t.Fatalf("a body of %d bytes: got %d bytes, %v", size, len(reply), err)
 		}
@@ -95,7 +162,7 @@ func testAnswer(t *testing.T, b bed) {
 
 func testErrors(t *testing.T, b bed) {
 	t.Helper()
-	if _, err := bus.Call(t.Context(), b.caller, b.envelope("x")); !errors.Is(err, bus.ErrNoHandler) {
+	if _, err := b.call(t, b.envelope("x")); !errors.Is(err, bus.ErrNoHandler) {
 		t.Errorf("nobody listens: %v, want %v", err, bus.ErrNoHandler)
 	}
 	b.handle(t, bus.Service{Methods: map[string]bus.Handler{
@@ -104,11 +171,11 @@ func testErrors(t *testing.T, b bed) {
 			return nil, fmt.Errorf("wrapped: %w", &bus.RemoteError{Code: "NotFound", Message: "host h1 is not known"})
 		},
 	}})
-	if _, err := bus.Call(t.Context(), b.caller, b.envelope("other")); !errors.Is(err, bus.ErrNoMethod) {
+	if _, err := b.call(t, b.envelope("other")); !errors.Is(err, bus.ErrNoMethod) {
 		t.Errorf("no such method: %v, want %v", err, bus.ErrNoMethod)
 	}
 	for method, want := range map[string]bus.RemoteError{"plain": {Message: "a reason"}, "coded": {Code: "NotFound", Message: "host h1 is not known"}} {
-		_, err := bus.Call(t.Context(), b.caller, b.envelope(method))
+		_, err := b.call(t, b.envelope(method))
 		if got := (*bus.RemoteError)(nil); !errors.As(err, &got) || *got != want {
 			t.Errorf("%s: %v, want %+v", method, err, want)
 		}
@@ -127,8 +194,8 @@ func testRefuse(t *testing.T, b bed) {
 	} {
 		e := b.envelope("echo")
 		spoil(&e)
-		_, err := bus.Call(t.Context(), b.caller, e)
-		for _, err := range []error{err, b.caller.Cast(e)} {
+		_, err := b.call(t, e)
+		for _, err := range []error{err, b.caller.Bus.Cast(e)} {
 			if got := (*bus.FieldError)(nil); !errors.As(err, &got) || got.Field != field {
 				t.Errorf("%s: %v, want a field error", field, err)
 			}
@@ -150,39 +217,45 @@ func testHandle(t *testing.T, b bed) {
 		{"workers", b.topic, bus.Service{Methods: good.Methods, Workers: -1}},
 		{"oldest major", b.topic, bus.Service{Methods: good.Methods, OldestMajor: 2}},
 	} {
-		_, err := b.server.Handle(t.Context(), c.topic, c.service)
+		_, err := b.server.Bus.Handle(t.Context(), c.topic, c.service)
 		if got := (*bus.FieldError)(nil); !errors.As(err, &got) || got.Field != c.field {
 			t.Errorf("%s: %v, want a field error", c.field, err)
 		}
 	}
 	b.handle(t, good)
-	if _, err := b.server.Handle(t.Context(), b.topic, good); !errors.Is(err, bus.ErrHandled) {
+	if _, err := b.server.Bus.Handle(t.Context(), b.topic, good); !errors.Is(err, bus.ErrHandled) {
 		t.Errorf("the same topic again: %v, want %v", err, bus.ErrHandled)
 	}
 }
 
 func testCast(t *testing.T, b bed) {
 	t.Helper()
-	if err := b.caller.Cast(b.envelope("x")); err != nil {
+	if err := b.caller.Bus.Cast(b.envelope("x")); err != nil {
 		t.Errorf("a cast to nobody: %v", err)
 	}
-	arrived := make(chan bus.ID, 100)
+	var mu sync.Mutex
+	var got []string
 	b.handle(t, bus.Service{Methods: map[string]bus.Handler{"tell": func(_ context.Context, e bus.Envelope) ([]byte, error) {
-		arrived <- e.ID
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, e.ID.String())
 		return nil, nil
 	}}})
 	var sent []string
 	for range 100 {
 		e := b.envelope("tell")
-		if err := b.caller.Cast(e); err != nil {
+		if err := b.caller.Bus.Cast(e); err != nil {
 			t.Fatal(err)
 		}
 		sent = append(sent, e.ID.String())
 	}
-	var got []string
-	for range sent {
-		got = append(got, wait(t, arrived).String())
-	}
+	b.wait(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got) >= len(sent)
+	})
+	mu.Lock()
+	defer mu.Unlock()
 	slices.Sort(sent)
 	slices.Sort(got)
 	if !slices.Equal(sent, got) {
@@ -190,67 +263,52 @@ func testCast(t *testing.T, b bed) {
 	}
 }
 
-func wait[T any](t *testing.T, from <-chan T) (value T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
-	defer cancel()
-	select {
-	case value = <-from:
-	case <-ctx.Done():
-		t.Fatal("nothing came")
-	}
-	return value
-}
-
 func testTimeout(t *testing.T, b bed) {
 	t.Helper()
-	ended, release := make(chan error, 1), make(chan bool)
-	defer close(release)
+	var ended ends
+	var release atomic.Bool
+	defer release.Store(true)
 	b.handle(t, bus.Service{Methods: map[string]bus.Handler{"slow": func(ctx context.Context, _ bus.Envelope) ([]byte, error) {
-		<-ctx.Done()
-		ended <- ctx.Err()
-		<-release
+		b.hold(func() bool { return ctx.Err() != nil })
+		ended.add(ctx.Err())
+		b.hold(release.Load)
 		return []byte("late"), nil
 	}}})
 	e := b.envelope("slow")
 	e.Timeout = 200 * time.Millisecond
-	early, cancelEarly := context.WithTimeout(t.Context(), e.Timeout/2)
-	defer cancelEarly()
-	late, cancelLate := context.WithTimeout(t.Context(), e.Timeout+2*time.Second)
-	defer cancelLate()
-	if _, err := bus.Call(late, b.caller, e); err == nil {
-		t.Error("a late answer, want none")
-	} else if early.Err() == nil {
-		t.Errorf("got %v before half the timeout", err)
-	} else if late.Err() != nil {
-		t.Errorf("got %v long after the timeout", err)
+	from := b.caller.Time.Now()
+	_, err := b.call(t, e)
+	took := b.caller.Time.Now().Sub(from)
+	if !errors.Is(err, bus.ErrTimeout) {
+		t.Errorf("got %v, want %v", err, bus.ErrTimeout)
 	}
-	if err := wait(t, ended); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the handler's context ended with %v", err)
+	if took < e.Timeout/2 || took > e.Timeout+2*time.Second {
+		t.Errorf("it took %v, the timeout was %v", took, e.Timeout)
+	}
+	b.wait(t, ended.reached(1))
+	if !errors.Is(ended.all[0], context.DeadlineExceeded) {
+		t.Errorf("the handler's context ended with %v", ended.all[0])
 	}
 }
 
 func testGiveUp(t *testing.T, b bed) {
 	t.Helper()
-	began, end := make(chan bool, 1), make(chan bool)
-	defer close(end)
+	var began, end atomic.Bool
+	defer end.Store(true)
 	b.handle(t, bus.Service{Methods: map[string]bus.Handler{"slow": func(context.Context, bus.Envelope) ([]byte, error) {
-		began <- true
-		<-end
+		began.Store(true)
+		b.hold(end.Load)
 		return nil, nil
 	}}})
 	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan error, 1)
-	var calls sync.WaitGroup
-	defer calls.Wait()
-	calls.Go(func() {
-		_, err := bus.Call(ctx, b.caller, b.envelope("slow"))
-		result <- err
-	})
-	wait(t, began)
+	defer cancel()
+	var result ends
+	b.caller.Time.Go(func() { result.done(bus.Call(ctx, b.caller.Bus, b.envelope("slow"))) })
+	b.wait(t, began.Load)
 	cancel()
-	if err := wait(t, result); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
+	b.wait(t, result.reached(1))
+	if !errors.Is(result.all[0], context.Canceled) {
+		t.Errorf("got %v, want %v", result.all[0], context.Canceled)
 	}
 }
 
@@ -262,26 +320,26 @@ func testRepeated(t *testing.T, b bed) {
 		return nil, nil
 	}}})
 	first := b.envelope("do")
-	if _, err := bus.Call(t.Context(), b.caller, first); err != nil {
+	if _, err := b.call(t, first); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bus.Call(t.Context(), b.caller, first); !errors.Is(err, bus.ErrRepeated) {
+	if _, err := b.call(t, first); !errors.Is(err, bus.ErrRepeated) {
 		t.Errorf("the second: %v, want %v", err, bus.ErrRepeated)
 	}
 	for range 3 {
-		if err := b.caller.Cast(first); err != nil {
+		if err := b.caller.Bus.Cast(first); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 8 {
-		if _, err := bus.Call(t.Context(), b.caller, b.envelope("do")); err != nil {
+		if _, err := b.call(t, b.envelope("do")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := effects.Load(); got != 9 {
 		t.Errorf("%d effects, want 9", got)
 	}
-	if _, err := bus.Call(t.Context(), b.caller, first); err != nil {
+	if _, err := b.call(t, first); err != nil {
 		t.Errorf("outside the window: %v", err)
 	}
 }
@@ -295,7 +353,7 @@ func testVersions(t *testing.T, b bed) {
 	} {
 		e := b.envelope("echo")
 		e.Version = got
-		_, err := bus.Call(t.Context(), b.caller, e)
+		_, err := b.call(t, e)
 		if understood {
 			if err != nil {
 				t.Errorf("%s: %v", got, err)
@@ -318,21 +376,23 @@ func testMany(t *testing.T, b bed) {
 			tooMany.Store(true)
 		}
 		defer running.Add(-1)
+		b.server.Time.Sleep(moment / 10)
 		return e.Body, nil
 	}}})
-	var all sync.WaitGroup
+	var done atomic.Int64
 	for i := range 16 {
-		all.Go(func() {
+		b.caller.Time.Go(func() {
+			defer done.Add(1)
 			for j := range 50 {
 				e := b.envelope("echo")
 				e.Body = fmt.Appendf(nil, "%d %d", i, j)
-				if reply, err := bus.Call(t.Context(), b.caller, e); err != nil || !bytes.Equal(reply, e.Body) {
+				if reply, err := b.call(t, e); err != nil || !bytes.Equal(reply, e.Body) {
 					t.Errorf("got %q, %v, want %q", reply, err, e.Body)
 				}
 			}
 		})
 	}
-	all.Wait()
+	b.wait(t, func() bool { return done.Load() == 16 })
 	if tooMany.Load() {
 		t.Error("more than 4 handlers ran at once")
 	}
@@ -340,83 +400,31 @@ func testMany(t *testing.T, b bed) {
 
 func testBusy(t *testing.T, b bed) {
 	t.Helper()
-	end := make(chan bool)
-	began := make(chan bool, 100)
+	var began, end atomic.Bool
+	defer end.Store(true)
 	b.handle(t, bus.Service{Workers: 1, Waiting: 2, Methods: map[string]bus.Handler{"slow": func(context.Context, bus.Envelope) ([]byte, error) {
-		began <- true
-		<-end
+		began.Store(true)
+		b.hold(end.Load)
 		return nil, nil
 	}}})
-	results := make(chan error, 6)
-	start := func() { b.caller.Start(b.envelope("slow"), func(_ []byte, err error) { results <- err }) }
+	var results ends
+	start := func() { b.caller.Bus.Start(b.envelope("slow"), results.done) }
 	start()
-	wait(t, began)
+	b.wait(t, began.Load)
 	for range 5 {
 		start()
 	}
-	for range 3 {
-		if err := wait(t, results); !errors.Is(err, bus.ErrBusy) {
+	b.wait(t, results.reached(3))
+	end.Store(true)
+	b.wait(t, results.reached(6))
+	for n, err := range results.all {
+		if n < 3 && !errors.Is(err, bus.ErrBusy) {
 			t.Errorf("got %v, want %v", err, bus.ErrBusy)
 		}
-	}
-	close(end)
-	for range 3 {
-		if err := wait(t, results); err != nil {
+		if n >= 3 && err != nil {
 			t.Errorf("one that waited: %v", err)
 		}
 	}
-}
-
-func testStop(t *testing.T, b bed) {
-	t.Helper()
-	service := bus.Service{Methods: map[string]bus.Handler{"echo": echo}}
-	for range 3 {
-		stop := b.handle(t, service)
-		if _, err := bus.Call(t.Context(), b.caller, b.envelope("echo")); err != nil {
-			t.Fatal(err)
-		}
-		stop()
-		stop()
-		if _, err := bus.Call(t.Context(), b.caller, b.envelope("echo")); !errors.Is(err, bus.ErrNoHandler) {
-			t.Errorf("after stop: %v, want %v", err, bus.ErrNoHandler)
-		}
-	}
-}
-
-func testClose(t *testing.T, b bed) {
-	t.Helper()
-	began := make(chan bool, 1)
-	cancelled := make(chan bool, 1)
-	b.handle(t, bus.Service{Methods: map[string]bus.Handler{"slow": func(ctx context.Context, _ bus.Envelope) ([]byte, error) {
-		began <- true
-		<-ctx.Done()
-		cancelled <- true
-		return nil, ctx.Err()
-	}}})
-	result := make(chan error, 1)
-	b.caller.Start(b.envelope("slow"), func(_ []byte, err error) { result <- err })
-	wait(t, began)
-	for range 2 {
-		if err := b.caller.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := wait(t, result); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("the call under way: %v, want %v", err, bus.ErrClosed)
-	}
-	if _, err := bus.Call(t.Context(), b.caller, b.envelope("slow")); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("a call later: %v, want %v", err, bus.ErrClosed)
-	}
-	if err := b.caller.Cast(b.envelope("slow")); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("a cast later: %v, want %v", err, bus.ErrClosed)
-	}
-	if _, err := b.caller.Handle(t.Context(), "other", bus.Service{Methods: map[string]bus.Handler{"echo": echo}}); !errors.Is(err, bus.ErrClosed) {
-		t.Errorf("handle later: %v, want %v", err, bus.ErrClosed)
-	}
-	if err := b.server.Close(); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, cancelled)
 }
 
 func testNested(t *testing.T, b bed) {
@@ -424,13 +432,13 @@ func testNested(t *testing.T, b bed) {
 	b.handle(t, bus.Service{Methods: map[string]bus.Handler{
 		"outer": func(ctx context.Context, e bus.Envelope) ([]byte, error) {
 			e.ID, e.Method = bus.NewID(), "inner"
-			return bus.Call(ctx, b.server, e)
+			return bus.Call(ctx, b.server.Bus, e)
 		},
 		"inner": echo,
 	}})
 	e := b.envelope("outer")
 	e.Body = []byte("x")
-	if reply, err := bus.Call(t.Context(), b.caller, e); err != nil || string(reply) != "x" {
+	if reply, err := b.call(t, e); err != nil || string(reply) != "x" {
 		t.Errorf("got %q, %v", reply, err)
 	}
 }

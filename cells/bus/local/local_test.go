@@ -13,11 +13,11 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	bustest.Run(t, func(t *testing.T) (caller, server bus.Bus) {
+	bustest.Run(t, func(t *testing.T, test func(caller, server bustest.Side)) {
 		t.Helper()
 		b := local.New(local.Config{})
 		t.Cleanup(func() { _ = b.Close() })
-		return b, b
+		test(bustest.Real(b), bustest.Real(b))
 	})
 }
 

@@ -145,6 +145,7 @@ func takeAway(t *testing.T, sites []site, away, longestWait time.Duration) {
 			slowest = max(slowest, took)
 			if lists++; len(missing) > len(gone) {
 				more++
+				t.Logf("after %v %v are missing; the machine was busy for up to %v: %v", time.Since(since), missing, late(), c.router.Status()[0].Err)
 			}
 		}
 		t.Logf("away for %v: the slowest of %d more lists took %v", away, lists, slowest.Round(time.Millisecond))

@@ -46,9 +46,9 @@ func echo(_ context.Context, e bus.Envelope) ([]byte, error) { return e.Body, ni
 func TestRabbit(t *testing.T) {
 	n := newNode(t)
 	t.Run("conformance", func(t *testing.T) {
-		bustest.Run(t, func(t *testing.T) (caller, server bus.Bus) {
+		bustest.Run(t, func(t *testing.T, test func(caller, server bustest.Side)) {
 			t.Helper()
-			return n.open(t, "cell1", nil), n.open(t, "cell1", nil)
+			test(bustest.Real(n.open(t, "cell1", nil)), bustest.Real(n.open(t, "cell1", nil)))
 		})
 	})
 	t.Run("a vhost per cell", func(t *testing.T) { testCells(t, n) })

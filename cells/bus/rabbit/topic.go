@@ -124,9 +124,12 @@ func (b *Bus) arrived(s *session, t *topic, ch *amqp.Channel, d amqp.Delivery) {
 			if s.pipe.full() {
 				return
 			}
-			_ = ch.Publish("", d.ReplyTo, false, false, amqp.Publishing{ // a lost answer is a timeout there
+			answer := amqp.Publishing{
 				CorrelationId: d.CorrelationId, DeliveryMode: amqp.Transient, Body: bus.AppendReply(make([]byte, 0, 16+len(body)), body, err),
-			})
+			}
+			if err := ch.Publish("", d.ReplyTo, false, false, answer); errors.Is(err, amqp.ErrClosed) { // the topic was stopped meanwhile
+				_ = s.calls.Publish("", d.ReplyTo, false, false, answer) // a lost answer is a timeout there
+			}
 		}
 	}
 	e, err := bus.DecodeRequest(d.Body)
