@@ -137,7 +137,7 @@ const buildMethod, deleteMethod = "please build", "please delete"
 // scenario is the cloud with a bug.
 func scenario(planted bug) *sim.Scenario {
 	rates := sim.Rough()
-	rates[sim.FeedEnded], rates[sim.FeedLate] = 0, 0 // nobody follows a feed
+	rates[sim.FeedEnded], rates[sim.FeedLate], rates[sim.FeedCompacted] = 0, 0, 0 // nobody follows a feed
 	return &sim.Scenario{
 		Counts: []sim.Count{{Name: "hosts", N: 3}, {Name: "clients", N: 2}, {Name: "instances of each", N: 6}},
 		Build: func(s *sim.Sim, counts []int) error {

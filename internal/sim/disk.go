@@ -22,6 +22,7 @@ type disk struct {
 
 	followers []*follower
 	seen      uint64 // revision that they have been told of
+	compacted uint64 // the history up to this revision is gone
 }
 
 // commit is a batch on its way, and what came of it.
@@ -146,6 +147,9 @@ func (s *Sim) news(d *disk, res store.Result) {
 		s.changed(d)
 	}
 }
+
+// compact drops the history: who has not followed so far has to load again.
+func (d *disk) compact() { d.compacted = max(d.compacted, d.seen) }
 
 // conflict answers with the present state of what a batch expects, which the
 // store itself tells when it is asked for what cannot hold.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -138,6 +139,10 @@ func (r reached) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event
 	d := r.env.process.disk
 	return func(yield func(store.Event, error) bool) {
 		for {
+			if after < d.compacted {
+				yield(store.Event{}, fmt.Errorf("%w: %w", store.ErrCompacted, errInjected))
+				return
+			}
 			for ev, err := range d.store.Follow(ctx, after) {
 				if err == nil {
 					after = ev.Revision
@@ -151,9 +156,14 @@ func (r reached) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event
 			}
 			f := follower{task: r.env.current, wait: r.env.current.wait}
 			d.followers = append(d.followers, &f)
-			if f.task.park(); f.cut {
+			f.task.park()
+			switch {
+			case !f.hit:
+			case f.fault == FeedEnded:
 				yield(store.Event{}, errInjected)
 				return
+			case f.fault == FeedCompacted:
+				d.compact()
 			}
 		}
 	}
@@ -161,9 +171,10 @@ func (r reached) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event
 
 // follower is a task that waits for a change of a store.
 type follower struct {
-	task *task
-	wait uint64
-	cut  bool // the feed ends
+	task  *task
+	wait  uint64
+	fault FaultKind
+	hit   bool
 }
 
 // changed brings the news to those who follow a disk.
@@ -176,11 +187,10 @@ func (s *Sim) changed(d *disk) {
 		p.news++
 		late := int64(0)
 		if !p.Steady {
-			kind, hit, luck := s.chance.draw(ofFeed, p, p.news)
-			if hit {
-				f.cut = kind == FeedEnded
+			var luck uint64
+			if f.fault, f.hit, luck = s.chance.draw(ofFeed, p, p.news); f.hit {
 				late = within(luck, longDelay)
-				s.trace.fault(s, p, kind, time.Duration(late))
+				s.trace.fault(s, p, f.fault, time.Duration(late))
 			}
 		}
 		it := s.queue.add(s.now + latency(mix(uint64(s.now)^p.key)) + late)

@@ -24,6 +24,7 @@ const (
 	ClockJumped                     // a process's clock is set to another time
 	FeedEnded                       // the feed of a store ends, and has to be followed again
 	FeedLate                        // the feed of a store stands still for up to 10 s
+	FeedCompacted                   // likewise, and by then the store has dropped its history
 	Drifting                        // a process's clock runs fast or slow all the time
 	faultKinds
 )
@@ -32,7 +33,7 @@ const (
 func (k FaultKind) String() string {
 	return [...]string{
 		"lost", "doubled", "reordered", "delayed", "unknown, applied", "unknown, lost", "unknown, late",
-		"conflict", "full", "crash", "pause", "clock jump", "feed ended", "feed late", "clock drift",
+		"conflict", "full", "crash", "pause", "clock jump", "feed ended", "feed late", "feed compacted", "clock drift",
 	}[k]
 }
 
@@ -57,14 +58,14 @@ func Rough() Rates {
 	return Rates{
 		Lost: 0.03, Doubled: 0.03, Reordered: 0.1, Delayed: 0.01,
 		UnknownApplied: 0.02, UnknownLost: 0.02, UnknownLate: 0.02, Conflicted: 0.01, Full: 0.005,
-		Crashed: 0.004, Paused: 0.002, ClockJumped: 0.001, FeedEnded: 0.01, FeedLate: 0.01, Drifting: 0.5,
+		Crashed: 0.004, Paused: 0.002, ClockJumped: 0.001, FeedEnded: 0.01, FeedLate: 0.01, FeedCompacted: 0.01, Drifting: 0.5,
 	}
 }
 
 // How far a misfortune goes.
 const (
 	shortDelay = 20 * time.Millisecond // Reordered
-	longDelay  = 10 * time.Second      // Delayed, UnknownLate, FeedLate
+	longDelay  = 10 * time.Second      // Delayed, UnknownLate, FeedLate, FeedCompacted
 	longPause  = 20 * time.Second      // Crashed, Paused, ClockJumped
 	maxDrift   = 0.02                  // of Drifting, either way
 )
@@ -90,7 +91,7 @@ func (o opportunity) kinds() (first, last FaultKind) {
 	case ofStep:
 		return Crashed, ClockJumped
 	case ofFeed:
-		return FeedEnded, FeedLate
+		return FeedEnded, FeedCompacted
 	default:
 		return Drifting, Drifting
 	}

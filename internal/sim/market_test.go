@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/kilonova-cloud/kilonova/cells/bus"
@@ -24,6 +25,7 @@ import (
 const (
 	staleRead  bug = "a scheduler shows a claim without asking whether its engine is current"
 	guess      bug = "a claim whose outcome is unknown is taken for done"
+	gapless    bug = "an engine goes on after a compaction as if it had missed nothing"
 	schedulers     = "scheduler"
 )
 
@@ -113,7 +115,11 @@ type broker struct {
 
 func (m *market) schedule(e *sim.Env) {
 	ctx := context.Background()
-	engine, err := placement.Open(ctx, placement.Config{Store: e.Store(), Seed: 1, Now: e.Now, Tasks: e, FeedSize: 64, StaleAfter: 8 * time.Second})
+	kept := e.Store()
+	if m.bug == gapless {
+		kept = skipping{kept, kept.(store.Shared)}
+	}
+	engine, err := placement.Open(ctx, placement.Config{Store: kept, Seed: 1, Now: e.Now, Tasks: e, FeedSize: 64, StaleAfter: 8 * time.Second})
 	if err != nil {
 		panic(err)
 	}
@@ -135,6 +141,36 @@ func (m *market) schedule(e *sim.Env) {
 	}})
 	if err := errors.Join(err, err2, err3, err4); err != nil {
 		panic(err) // the options are above
+	}
+}
+
+// skipping is a store that keeps to itself that history is gone: whoever
+// follows it does not load again.
+type skipping struct {
+	store.Store
+	shared store.Shared
+}
+
+// Latest is that of [store.Shared].
+func (s skipping) Latest(ctx context.Context) (uint64, error) { return s.shared.Latest(ctx) }
+
+// Follow is that of [store.Store], but for going on after a gap.
+func (s skipping) Follow(ctx context.Context, after uint64) iter.Seq2[store.Event, error] {
+	return func(yield func(store.Event, error) bool) {
+		for gone := true; gone; {
+			gone = false
+			for ev, err := range s.Store.Follow(ctx, after) {
+				if gone = errors.Is(err, store.ErrCompacted); gone {
+					break
+				}
+				if !yield(ev, err) {
+					return
+				}
+			}
+			if gone {
+				after, _ = s.Latest(ctx) // in memory, it never fails
+			}
+		}
 	}
 }
 
