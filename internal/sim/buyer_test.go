@@ -24,7 +24,8 @@ type buyer struct {
 type deal struct {
 	id    uint64 // of its first claim
 	round uint64
-	host  byte // plus 1; 0: none, or it wants it away
+	host  byte      // plus 1; 0: none, or it wants it away
+	busy  time.Time // when it began to claim or release, zero: it does not
 }
 
 const maxRounds = 16
@@ -62,6 +63,12 @@ func (b *buyer) sweep(e *sim.Env, d *deal) {
 }
 
 func (b *buyer) change(e *sim.Env, d *deal) {
+	d.busy = e.Now()
+	b.turn(e, d)
+	d.busy = time.Time{}
+}
+
+func (b *buyer) turn(e *sim.Env, d *deal) {
 	switch {
 	case d.host != 0:
 		d.host, d.round = 0, d.round+1

@@ -36,6 +36,7 @@ type market struct {
 	store    *mem.Store
 	auditor  *placement.Engine
 	change   uint64
+	now      func() time.Time
 	buyers   []*buyer
 	violated error
 }
@@ -54,7 +55,7 @@ func marketScenario(planted bug) *sim.Scenario {
 }
 
 func buildMarket(s *sim.Sim, planted bug, counts []int) error {
-	m := &market{bug: planted, hosts: counts[0], store: mem.New(mem.Config{Limits: store.Limits{Shared: true}, History: 2048})}
+	m := &market{bug: planted, hosts: counts[0], now: s.Now, store: mem.New(mem.Config{Limits: store.Limits{Shared: true}, History: 2048})}
 	if err := m.furnish(s); err != nil {
 		return err
 	}
@@ -244,6 +245,12 @@ func (m *market) settled() error {
 	for _, b := range m.buyers {
 		for k := range b.deals {
 			d := &b.deals[k]
+			if !d.busy.IsZero() {
+				if asked := m.now().Sub(d.busy); asked > time.Minute {
+					return fmt.Errorf("claim %d: its client asks since %v", d.claim(), asked)
+				}
+				continue // it is about to change
+			}
 			for id := d.id; id <= d.claim(); id++ {
 				want := byte(0)
 				if id == d.claim() {
