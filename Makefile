@@ -189,7 +189,7 @@ soak-nova: build $(NOVA)
 
 ## corpus-nova: the documents and answers of Nova that go test plays (needs python3-nova)
 corpus-nova: $(NOVA)
-	$(GO) run ./internal/novajudge/soak -seed 7 -cases 2600 -nova $(NOVA) -corpus internal/novajudge/testdata/corpus.jsonl.gz
+	$(GO) run ./internal/novajudge/soak -seed 9 -cases 2600 -nova $(NOVA) -corpus internal/novajudge/testdata/corpus.jsonl.gz
 
 bin/nova:
 	git init -q $@ && git -C $@ fetch -q --depth 1 https://github.com/openstack/nova $(NOVA_COMMIT) && git -C $@ checkout -q FETCH_HEAD

@@ -19,6 +19,7 @@ type RequestSpec struct {
 	Destination      *Destination
 	Instances        []string // one UUID per instance
 	Networks         Networks
+	Devices          []DeviceRequest // beside those of the flavor's aliases
 
 	// Topology is what the instance needs of NUMA cells and PCI devices, as
 	// the filters that look at it understand it; the core passes it on.
@@ -32,6 +33,21 @@ type RequestSpec struct {
 type Networks struct {
 	Physnets []string // names of physical networks, each once
 	Tunneled bool     // there are tunneled networks
+}
+
+// DeviceRequest asks for PCI devices by what they are, such as those of a
+// port for single root I/O virtualization.
+//
+// Source: nova, objects/instance_pci_requests.py, InstancePCIRequest without
+// an alias.
+type DeviceRequest struct {
+	Requester string // whose it is, such as the UUID of the port
+	Count     int64
+	// Specs are alternatives: what a device must have by attribute, such as
+	// physical_network, remote_managed, dev_type, trusted or vendor_id. ""
+	// stands for devices without the attribute.
+	Specs      []map[string]string
+	NUMAPolicy string // required, preferred, socket, legacy; "": legacy
 }
 
 // Flavor is the size of an instance.

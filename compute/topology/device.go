@@ -10,21 +10,26 @@ const (
 	PolicySocket    = "socket"
 )
 
-// Request asks for PCI devices of one alias.
+// Request asks for PCI devices of one alias, or for those of a
+// [scheduler.DeviceRequest].
 //
 // Source: nova, objects/instance_pci_requests.py, InstancePCIRequest.
 type Request struct {
-	Alias  string
-	Count  int64
-	Policy string // where devices must be, relative to the instance's cells
+	Alias     string // "" of a port
+	Requester string
+	Count     int64
+	Policy    string // where devices must be, relative to the instance's cells
 
 	// Taken are the pools that a placed instance took devices from, with the
 	// number of devices as Count.
 	Taken []Pool
 
-	specs [][]attribute // a device must have all attributes of one of them
-	pf    bool          // a spec asks for physical functions
-	live  string        // live_migratable, if all specs say so
+	specs  [][]attribute // a device must have all attributes of one of them
+	pf     bool          // a spec asks for physical functions
+	vdpa   bool          // a spec asks for vDPA devices
+	remote bool          // a spec asks for remote managed devices
+	live   string        // live_migratable, if all specs say so
+	port   bool          // placement does not know the devices
 }
 
 func (r *Request) matches(p *Pool) bool {
@@ -46,7 +51,7 @@ func (r *Request) matches(p *Pool) bool {
 // allows reports whether devices that match may be taken without having been
 // asked for by their type.
 func (r *Request) allows(p *Pool) bool {
-	return !p.never && (r.pf || !p.pf) && (r.live == "" || r.live == p.live)
+	return (r.pf || !p.pf) && (r.vdpa || !p.vdpa) && (r.remote || !p.remote) && (r.live == "" || r.live == p.live)
 }
 
 // gone is what is left of a pool that has been emptied; an empty pool that

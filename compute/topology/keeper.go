@@ -106,7 +106,13 @@ func (k *Keeper) instance(s *scheduler.RequestSpec) (*Instance, error) {
 }
 
 func (k *Keeper) read(s *scheduler.RequestSpec) (*Instance, error) {
-	return k.aliases.Instance(&s.Flavor, s.Image)
+	i, err := k.aliases.Instance(&s.Flavor, s.Image)
+	for at := 0; err == nil && at < len(s.Devices); at++ {
+		var r Request
+		r, err = portRequest(&s.Devices[at])
+		i.Requests = append(i.Requests, r)
+	}
+	return i, err
 }
 
 // hostOf returns the topology of a host, which ReadHost may not have read.

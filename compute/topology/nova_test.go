@@ -31,6 +31,7 @@ type novaCase struct {
 	Extra     map[string]string `json:"extra"`
 	Image     map[string]string `json:"image"`
 	Instances int               `json:"instances"`
+	Ports     []novaPort        `json:"ports"`
 	Filtered  bool              `json:"filtered"`
 	Want      struct {
 		Refused  string         `json:"refused"`
@@ -38,6 +39,29 @@ type novaCase struct {
 		Emulator string         `json:"emulator"`
 		Steps    []novaStep     `json:"steps"`
 	} `json:"want"`
+}
+
+// novaPort is a request for devices of a port; null is for devices without
+// the attribute.
+type novaPort struct {
+	Requester string               `json:"requester"`
+	Count     int64                `json:"count"`
+	Specs     []map[string]*string `json:"specs"`
+	Policy    string               `json:"policy"`
+}
+
+func (p *novaPort) devices() scheduler.DeviceRequest {
+	d := scheduler.DeviceRequest{Requester: p.Requester, Count: p.Count, NUMAPolicy: p.Policy}
+	for _, spec := range p.Specs {
+		attributes := map[string]string{}
+		for name, value := range spec {
+			if attributes[name] = ""; value != nil {
+				attributes[name] = *value
+			}
+		}
+		d.Specs = append(d.Specs, attributes)
+	}
+	return d
 }
 
 // novaStep is one instance: what the filters said, and what consuming left.
@@ -82,7 +106,7 @@ func TestNova(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := playCases(t, cases); n < 300 {
+	if n := playCases(t, cases); n < 1000 {
 		t.Errorf("only %d cases", n)
 	}
 	if more := os.Getenv("KILONOVA_NOVA_CASES"); more != "" {
@@ -126,6 +150,9 @@ func (c *novaCase) play(t *testing.T) bool {
 	spec := &scheduler.RequestSpec{
 		Flavor: scheduler.Flavor{VCPUs: c.VCPUs, MemoryMiB: c.Memory, ExtraSpecs: c.Extra},
 		Image:  &scheduler.Image{Properties: c.Image},
+	}
+	for p := range c.Ports {
+		spec.Devices = append(spec.Devices, c.Ports[p].devices())
 	}
 	keeper, err := NewKeeper(options)
 	if err == nil {

@@ -12,7 +12,8 @@ import (
 // Placed is where an instance is on a host, as [Keeper.Pin] writes it in JSON.
 type Placed struct {
 	Cells   []InstanceCell
-	Devices []Pool // with the number of devices as Count
+	Devices []Pool            // with the number of devices as Count
+	Ports   map[string][]Pool // those of them that are for a requester
 }
 
 // ReadPlaced reads what [Keeper.Pin] returned.
@@ -20,6 +21,7 @@ func ReadPlaced(pins []byte) (Placed, error) {
 	var d struct {
 		Cells   []InstanceCell
 		Devices json.RawMessage
+		Ports   map[string]json.RawMessage
 	}
 	if err := json.Unmarshal(pins, &d); err != nil {
 		return Placed{}, fmt.Errorf("pins of an instance: %w", err)
@@ -28,7 +30,17 @@ func ReadPlaced(pins []byte) (Placed, error) {
 	if err != nil {
 		return Placed{}, fmt.Errorf("devices of an instance: %w", err)
 	}
-	return Placed{d.Cells, h.Pools}, nil
+	placed := Placed{Cells: d.Cells, Devices: h.Pools}
+	for port, devices := range d.Ports {
+		if h, err = ParseHost(nil, devices); err != nil {
+			return Placed{}, fmt.Errorf("devices of port %s: %w", port, err)
+		}
+		if placed.Ports == nil {
+			placed.Ports = map[string][]Pool{}
+		}
+		placed.Ports[port] = h.Pools
+	}
+	return placed, nil
 }
 
 // Wants reports whether a request needs cells or devices, or cannot be read.
@@ -61,7 +73,7 @@ func (k *Keeper) Pin(r *scheduler.Request, h *scheduler.HostState, taken [][]byt
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)
-	if k.placement && len(i.Requests) > 0 {
+	if k.placement && i.placed() {
 		if len(h.Candidates) == 0 || !covers(&h.Candidates[0], i) {
 			return nil, scheduler.Reason{Why: "devices of PCI alias %t are in placement, which is not asked for them", Text: i.Requests[0].Alias}, nil
 		}
@@ -103,10 +115,16 @@ func (i *Instance) document() ([]byte, error) {
 	d := struct {
 		Cells   []InstanceCell
 		Devices []poolDocument
-	}{i.Cells, []poolDocument{}}
+		Ports   map[string][]poolDocument `json:",omitempty"`
+	}{i.Cells, []poolDocument{}, map[string][]poolDocument{}}
 	for at := range i.Requests {
-		for p := range i.Requests[at].Taken {
-			d.Devices = append(d.Devices, i.Requests[at].Taken[p].document())
+		r := &i.Requests[at]
+		for p := range r.Taken {
+			taken := r.Taken[p].document()
+			d.Devices = append(d.Devices, taken)
+			if r.Requester != "" {
+				d.Ports[r.Requester] = append(d.Ports[r.Requester], taken)
+			}
 		}
 	}
 	return json.Marshal(d)

@@ -28,6 +28,9 @@ func (k *Keeper) PCIGroups(s *scheduler.RequestSpec) ([]placement.RequestGroup, 
 	}
 	var groups []placement.RequestGroup
 	for n := range i.Requests {
+		if i.Requests[n].port {
+			continue
+		}
 		alias := k.aliases[i.Requests[n].Alias]
 		for device := range i.Requests[n].Count {
 			g := placement.RequestGroup{Suffix: suffixOf(n, device), Resources: []placement.Resource{{Class: alias.class, Amount: 1}}}
@@ -92,7 +95,7 @@ func custom(name string, standard []string) string {
 // Source: nova, pci/stats.py, _get_rp_uuids_for_request.
 func (f *Fitter) providers(requests []Request, n int) []string {
 	f.from = f.from[:0]
-	if f.candidate == nil {
+	if f.candidate == nil || requests[n].port {
 		return nil
 	}
 	for device := range requests[n].Count {
@@ -144,12 +147,20 @@ func (f *Fitter) takeFrom(h *Host, pools []int, from []string) bool {
 
 // chooses reports whether devices come by one of the host's candidates.
 func (k *Keeper) chooses(i *Instance, h *scheduler.HostState) bool {
-	return k.placement && len(i.Requests) > 0 && h.Candidates != nil
+	return k.placement && i.placed() && h.Candidates != nil
+}
+
+// placed reports whether placement may know devices of the instance.
+func (i *Instance) placed() bool {
+	return slices.ContainsFunc(i.Requests, func(r Request) bool { return !r.port })
 }
 
 // covers reports whether the candidate has a provider for every device.
 func covers(c *scheduler.Candidate, i *Instance) bool {
 	for n := range i.Requests {
+		if i.Requests[n].port {
+			continue
+		}
 		for device := range i.Requests[n].Count {
 			if len(c.Mappings[suffixOf(n, device)]) == 0 {
 				return false
@@ -162,7 +173,7 @@ func covers(c *scheduler.Candidate, i *Instance) bool {
 // Narrows reports whether placement allocates devices of the request.
 func (k *Keeper) Narrows(s *scheduler.RequestSpec) bool {
 	i, err := k.instance(s)
-	return k.placement && (err != nil || len(i.Requests) > 0)
+	return k.placement && (err != nil || i.placed())
 }
 
 // keepOffering returns the candidates by which the devices are there, or why
@@ -219,13 +230,21 @@ func noCandidate(i *Instance, list []scheduler.Candidate) scheduler.Reason {
 	return scheduler.Reason{Why: "none of %h allocation candidates has PCI alias %t", Have: float64(len(list)), Text: i.Requests[0].Alias}
 }
 
+// missing is why the devices are not there.
+func (r *Request) missing() scheduler.Reason {
+	if r.port {
+		return scheduler.Reason{Why: "no %w devices of port %t are free", Want: float64(r.Count), Text: r.Requester}
+	}
+	return scheduler.Reason{Why: "no %w devices of PCI alias %t are free", Want: float64(r.Count), Text: r.Alias}
+}
+
 // devices looks for the devices of all requests, on whichever cell.
 func (f *Fitter) devices(h *Host, i *Instance) (scheduler.Reason, error) {
 	f.resetDevices(h)
 	for at := range i.Requests {
 		q := &i.Requests[at]
 		if ok, err := f.take(h, q, nil, f.providers(i.Requests, at)); !ok || err != nil {
-			return scheduler.Reason{Why: "no %w devices of PCI alias %t are free", Want: float64(q.Count), Text: q.Alias}, err
+			return q.missing(), err
 		}
 	}
 	return scheduler.Reason{}, nil

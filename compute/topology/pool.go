@@ -29,8 +29,8 @@ type Pool struct {
 
 	// What follows from the fields above.
 	attributes []attribute
-	never      bool // vDPA and remote managed devices are not for aliases
-	pf         bool
+	pf, vdpa   bool
+	remote     bool   // managed remotely
 	live       string // live_migratable, as it is written
 	provider   string // in placement, "": none
 	bound      bool   // there is a provider, or a null for one
@@ -43,13 +43,14 @@ type Tag struct {
 	Null  bool // there is no value, but the attribute counts
 }
 
-// attribute is one of a pool or of an alias; values are in lower case.
+// attribute is one of a pool or of a spec; values are in lower case, "" in a
+// spec is for pools without the attribute.
 type attribute struct{ name, value string }
 
 // NewPool returns p in the form that fitting needs.
 func NewPool(p Pool) Pool {
 	p.attributes = []attribute{{"vendor_id", strings.ToLower(p.VendorID)}, {"product_id", strings.ToLower(p.ProductID)}}
-	p.never, p.pf, p.live = p.DevType == typeVDPA, p.DevType == typePF, ""
+	p.pf, p.vdpa, p.remote, p.live = p.DevType == typePF, p.DevType == typeVDPA, false, ""
 	p.provider, p.bound = "", false
 	if p.DevType != "" {
 		p.attributes = append(p.attributes, attribute{"dev_type", strings.ToLower(p.DevType)})
@@ -62,7 +63,7 @@ func NewPool(p Pool) Pool {
 		p.attributes = append(p.attributes, attribute{t.Name, strings.ToLower(t.Value)})
 		switch t.Name {
 		case "remote_managed":
-			p.never = p.never || pyvalue.Bool(t.Value)
+			p.remote = pyvalue.Bool(t.Value)
 		case "live_migratable":
 			p.live = t.Value
 		case "rp_uuid":
@@ -94,5 +95,5 @@ func (p *Pool) has(a attribute) bool {
 			return p.attributes[i].value == a.value
 		}
 	}
-	return false
+	return a.value == ""
 }

@@ -209,6 +209,7 @@ var families = []family{
 	{"NUMA and PCI", numaPCI},
 	{"NUMA and networks", near},
 	{"PCI in placement", placedDevices},
+	{"ports", ports},
 	{"weighers", weighers},
 	{"BuildFailureWeigher", buildFailure},
 	{"CrossCellWeigher", crossCell},

@@ -279,6 +279,12 @@ def request_spec(s):
     if placed():
         for n, r in enumerate(pci.requests):
             r.request_id = 'pci%d' % n
+    for n, r in enumerate(s.get('pci_requests') or ()):
+        pci.requests.append(objects.InstancePCIRequest(
+            count=r.get('count', 1), spec=r['spec'], alias_name=None,
+            request_id='port%d' % n, requester_id=r.get('requester_id'),
+            **({} if r.get('numa_policy') is None
+               else {'numa_policy': r['numa_policy']})))
     near = s.get('network_metadata')
     return objects.RequestSpec(
         **({} if near is None else {'network_metadata': networks(near)}),

@@ -24,7 +24,8 @@ const full = `{"hosts": [{"host": "h", "nodename": "n", "cell_uuid": "c", "uuid"
 "image": {"id": "i", "disk_format": "raw", "properties": {"architecture": "amd64", "unknown": "x"}}, "project_id": "p", "user_id": "us", "availability_zone": "z",
 "scheduler_hints": {"a": ["b", "c"], "d": "e", "f": null, "g": []}, "instance_group": {"uuid": "g", "policy": "affinity", "rules": {"max_server_per_host": "2"}, "hosts": ["h"], "members": ["i1"]},
 "ignore_hosts": ["x"], "force_hosts": ["y"], "force_nodes": ["z"], "requested_destination": {"host": "h", "node": "n", "cell_uuid": "c", "allow_cross_cell_move": true},
-"instance_uuids": ["1", "2"], "network_metadata": {"physnets": ["a", "b"], "tunneled": true}}, "config": {"scheduler.max_attempts": 2, "pci.alias": ["{}"]}, "seed": 7}`
+"instance_uuids": ["1", "2"], "network_metadata": {"physnets": ["a", "b"], "tunneled": true},
+"pci_requests": [{"requester_id": "p", "numa_policy": "required", "spec": [{"physical_network": "a", "trusted": true}, {"physical_network": null}]}, {"count": 0}]}, "config": {"scheduler.max_attempts": 2, "pci.alias": ["{}"]}, "seed": 7}`
 
 func TestRead(t *testing.T) {
 	t.Parallel()
@@ -54,6 +55,9 @@ func TestRead(t *testing.T) {
 			IgnoreHosts: []string{"x"}, ForceHosts: []string{"y"}, ForceNodes: []string{"z"},
 			Destination: &scheduler.Destination{Host: &host, Node: "n", Cell: "c", AllowCrossCellMove: true}, Instances: []string{"1", "2"},
 			Networks: scheduler.Networks{Physnets: []string{"a", "b"}, Tunneled: true},
+			Devices: []scheduler.DeviceRequest{
+				{Requester: "p", Count: 1, NUMAPolicy: "required", Specs: []map[string]string{{"physical_network": "a", "trusted": "True"}, {"physical_network": ""}}}, {},
+			},
 		},
 		Config: map[string]any{"scheduler.max_attempts": json.Number("2"), "pci.alias": []any{"{}"}}, Seed: 7,
 	}
@@ -97,10 +101,12 @@ func TestRefusals(t *testing.T) {
 		`{"spec": {}} {}`: "the document is no JSON, at byte 14",
 		`[]`:              "the document is [], allowed is: an object",
 		`{}`:              "spec is absent, allowed is: an object",
-		`{"spec": {"network_metadata": {"physnet": []}}}`: "spec.network_metadata.physnet is [], allowed is: no such key; known are physnets, tunneled",
-		`{"spec": {}, "x": 1}`:                            "x is 1, allowed is: no such key; known are hosts, spec",
-		`{"spec": {"flavr":1}}`:                           "spec.flavr is 1, allowed is: no such key; known are flavor,",
-		`{"spec": {}, "hosts": {}}`:                       "hosts is {}, allowed is: a list",
+		`{"spec": {"pci_requests": [{"alias_name": "a"}]}}`:                                                           `spec.pci_requests[0].alias_name is "a", allowed is: no such key; known are requester_id, count, spec, numa_policy`,
+		`{"spec": {"pci_requests": [{"spec": [{"a": ""}]}]}}`:                                                         `spec.pci_requests[0].spec[0].a is "", allowed is: a text, or null for devices without it`,
+		`{"spec": {"network_metadata": {"physnet": []}}}`:                                                             "spec.network_metadata.physnet is [], allowed is: no such key; known are physnets, tunneled",
+		`{"spec": {}, "x": 1}`:                                                                                        "x is 1, allowed is: no such key; known are hosts, spec",
+		`{"spec": {"flavr":1}}`:                                                                                       "spec.flavr is 1, allowed is: no such key; known are flavor,",
+		`{"spec": {}, "hosts": {}}`:                                                                                   "hosts is {}, allowed is: a list",
 		`{"spec": {}, "hosts": [{"host": "a"}, {"host": "b", "free_ram_mb": "4"}]}`:                                   `hosts[1].free_ram_mb is "4", allowed is: an integer`,
 		`{"spec": {}, "hosts": [{"host": "a", "free_ram_mb": 1.5}]}`:                                                  `hosts[0].free_ram_mb is 1.5, allowed is: an integer`,
 		`{"spec": {}, "hosts": [{"host": "a", "free_ram": 1}]}`:                                                       "hosts[0].free_ram is 1, allowed is: no such key",

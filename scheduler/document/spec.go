@@ -9,7 +9,7 @@ import (
 )
 
 const specKeys = "flavor, image, project_id, user_id, availability_zone, scheduler_hints, instance_group, ignore_hosts, " +
-	"force_hosts, force_nodes, requested_destination, instance_uuids, network_metadata"
+	"force_hosts, force_nodes, requested_destination, instance_uuids, network_metadata, pci_requests"
 
 func readSpec(o *object) *scheduler.RequestSpec {
 	s := &scheduler.RequestSpec{}
@@ -31,6 +31,9 @@ func readSpec(o *object) *scheduler.RequestSpec {
 		networks.boolean("tunneled", &s.Networks.Tunneled)
 		networks.done("physnets, tunneled")
 	}
+	o.each("pci_requests", func(path string, raw json.RawMessage) {
+		s.Devices = append(s.Devices, readDevices(open(raw, path, o.err)))
+	})
 	uuids, given := o.keys["instance_uuids"]
 	o.texts("instance_uuids", &s.Instances)
 	if s.Instances == nil {
@@ -41,6 +44,28 @@ func readSpec(o *object) *scheduler.RequestSpec {
 	}
 	o.done(specKeys)
 	return s
+}
+
+// readDevices reads a request for PCI devices without an alias.
+func readDevices(o *object) scheduler.DeviceRequest {
+	r := scheduler.DeviceRequest{Count: 1}
+	o.text("requester_id", &r.Requester)
+	o.integer("count", &r.Count)
+	o.text("numa_policy", &r.NUMAPolicy)
+	o.each("spec", func(path string, raw json.RawMessage) {
+		attributes := map[string]string{}
+		open(raw, path, o.err).rest(func(key, path string, raw json.RawMessage) {
+			if attributes[key] = ""; string(raw) == "null" {
+				return
+			}
+			if attributes[key] = scalar(o.err, path, raw); attributes[key] == "" {
+				refuse(o.err, path, raw, "a text, or null for devices without it")
+			}
+		})
+		r.Specs = append(r.Specs, attributes)
+	})
+	o.done("requester_id, count, spec, numa_policy")
+	return r
 }
 
 func readFlavor(o *object) scheduler.Flavor {

@@ -158,6 +158,16 @@ func (k *keyer) spec(s *scheduler.RequestSpec, parts part) {
 	}
 }
 
+// device appends all but whose it is.
+func (k *keyer) device(d *scheduler.DeviceRequest) {
+	k.number(d.Count)
+	k.text(d.NUMAPolicy)
+	k.number(int64(len(d.Specs)))
+	for _, spec := range d.Specs {
+		pairs(k, spec, k.text)
+	}
+}
+
 func (k *keyer) other(s *scheduler.RequestSpec) {
 	f := &s.Flavor
 	for _, n := range []int64{f.VCPUs, f.MemoryMiB, f.RootGiB, f.EphemeralGB, f.SwapMiB} {
@@ -166,6 +176,10 @@ func (k *keyer) other(s *scheduler.RequestSpec) {
 	k.texts(s.Networks.Physnets)
 	if s.Networks.Tunneled {
 		k.text("tunneled")
+	}
+	k.number(int64(len(s.Devices)))
+	for i := range s.Devices {
+		k.device(&s.Devices[i])
 	}
 	k.text(s.UserID)
 	k.text(s.AvailabilityZone)

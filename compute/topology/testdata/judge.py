@@ -1,7 +1,9 @@
 """Makes random cases and writes what Nova itself decides, a JSON line each.
 
   apt-get install --yes python3-nova   # the libraries that Nova needs
-  PYTHONPATH=NOVA /usr/bin/python3 judge.py SEED COUNT > cases.jsonl
+  PYTHONPATH=NOVA /usr/bin/python3 judge.py SEED COUNT [ports] > cases.jsonl
+
+With "ports" every request has devices for ports, too.
 
 NOVA is a work tree of openstack/nova. Filters, HostState.consume_from_request
 and what they call run unchanged; only hosts and requests are made up.
@@ -16,6 +18,7 @@ import types
 from oslo_config import cfg
 import os_traits
 import oslo_service
+from oslo_utils import uuidutils
 
 # What Nova imports and older libraries lack; nothing of it decides.
 try:
@@ -325,6 +328,42 @@ def case(seed):
     }
 
 
+def ports(r, c):
+    """Asks for devices of ports, and lets devices be what ports ask for."""
+    while len(c['pools']) < 3:
+        c['pools'] = pools(r)
+    if r.random() < 0.6:
+        c['extra'].pop('pci_passthrough:alias', None)
+    for p in alike(r, c['pools']):
+        p['count'] = max(p['count'], r.choice([0, 1, 4]))
+        tags = p.setdefault('tags', {})
+        for name, values in (('physical_network', ['a', 'a', 'a', 'A', 'B', None]), ('remote_managed', ['false', 'false', 'False', 'true', None]),
+                             ('trusted', ['true', 'True', 'false'])):
+            if r.random() < 0.85:
+                tags[name] = r.choice(values)
+        if p.get('dev_type') == 'type-PCI':
+            p['dev_type'] = 'type-VF'
+        if p['numa_node'] and r.random() < 0.5:
+            p['numa_node'] = r.choice([0, 1])
+    c['ports'] = []
+    for n in range(r.choice([1, 1, 2, 3])):
+        specs = []
+        for _ in range(r.choice([1, 1, 1, 1, 2, 0])):
+            s = {'physical_network': r.choice(['a', 'a', 'a', 'A', 'b', None]), 'remote_managed': r.choice(['False'] * 5 + ['True'])}
+            for name, values, p in (('dev_type', ['type-PF', 'vdpa', 'type-VF', None], 0.2), ('trusted', ['True', 'False'], 0.2),
+                                    ('vendor_id', ['8086', '10DE'], 0.1), ('live_migratable', ['true', 'false', 'True'], 0.1),
+                                    ('resource_class', ['CUSTOM_A'], 0.05)):
+                if r.random() < p:
+                    s[name] = r.choice(values)
+            for name in list(s):
+                if r.random() < 0.2:
+                    del s[name]
+            specs.append(s)
+        c['ports'].append({'requester': 'port%d' % n, 'count': r.choice([1, 1, 1, 1, 2, 0]), 'specs': specs,
+                           'policy': r.choice([None, 'required', 'preferred', 'legacy', 'socket'])})
+    return c
+
+
 # Answers.
 
 def numa_object(doc):
@@ -389,6 +428,10 @@ def answer(c):
         requests = pci_request.get_pci_requests_from_flavor(flavor, affinity_policy=policy)
     except Exception as e:
         return {'refused': type(e).__name__}
+    for p in c.get('ports', []):
+        requests.requests.append(objects.InstancePCIRequest(
+            count=p['count'], spec=p['specs'], alias_name=None, request_id=uuidutils.generate_uuid(),
+            requester_id=p['requester'], **({} if p['policy'] is None else {'numa_policy': p['policy']})))
     spec = objects.RequestSpec(flavor=flavor, image=image, numa_topology=topology, pci_requests=requests,
                                requested_resources=[], instance_uuid='f0c9b7a9-1d7c-4a3e-9a4b-111111111111')
     spec.obj_reset_changes()
@@ -425,6 +468,8 @@ def main():
     seed, count = int(sys.argv[1]), int(sys.argv[2])
     for s in range(seed, seed + count):
         c = case(s)
+        if sys.argv[3:] == ['ports']:
+            c = ports(random.Random(s), c)
         c['want'] = answer(c)
         print(json.dumps(c, separators=(',', ':')))
 
