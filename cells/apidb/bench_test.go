@@ -2,6 +2,7 @@ package apidb
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -53,14 +54,19 @@ func fill(tb testing.TB, n int) store.Store {
 		}
 		return err
 	}))
-	batch := make([]InstanceMapping, 0, 1000)
-	for i := range n {
-		if batch = append(batch, benchMapping(i, n)); len(batch) == cap(batch) || i == n-1 {
-			require.NoError(tb, db.MapInstances(tb.Context(), batch...))
-			batch = batch[:0]
-		}
-	}
 	require.NoError(tb, db.Close())
+	for first := 0; first < n; first += 1000 { // as MapInstances would, which takes a minute for a million
+		id := store.BatchID{1}
+		binary.BigEndian.PutUint64(id[8:], uint64(first))
+		b := store.Batch{ID: id, Version: uint64(1000 + first)}
+		for i := first; i < min(first+1000, n); i++ {
+			m := benchMapping(i, n)
+			b.Puts = append(b.Puts, store.Put{Key: store.Key{Kind: instanceKind, ID: m.UUID}, Value: m.encode()})
+		}
+		res, err := s.Commit(tb.Context(), b)
+		require.NoError(tb, err)
+		require.Equal(tb, store.Committed, res.Outcome)
+	}
 	return s
 }
 

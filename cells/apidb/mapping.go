@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/kilonova-cloud/kilonova/store"
 	"github.com/kilonova-cloud/kilonova/store/table"
 )
 
@@ -80,10 +81,8 @@ func newCells() *table.Table[CellMapping] {
 			e.Rest(c.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (CellMapping, error) {
-			d := table.NewDecoder(b)
-			c := CellMapping{d.Text(), d.Text(), d.Text(), d.Text(), d.Bool(), d.Bool(), d.Rest()}
-			return c, d.Err()
+		Decode: func(d *table.Decoder) CellMapping {
+			return CellMapping{d.Text(), d.Text(), d.Text(), d.Text(), d.Bool(), d.Bool(), d.Rest()}
 		},
 	})
 }
@@ -99,34 +98,35 @@ func newHosts() *table.Table[HostMapping] {
 			e.Rest(h.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (HostMapping, error) {
-			d := table.NewDecoder(b)
-			h := HostMapping{d.Text(), d.Text(), d.Rest()}
-			return h, d.Err()
+		Decode: func(d *table.Decoder) HostMapping {
+			return HostMapping{d.Text(), d.Name(), d.Rest()}
 		},
 		Columns: []table.Column[HostMapping]{{Name: Cell, Value: func(h *HostMapping) string { return table.Text(h.Cell) }}},
 		Indexes: [][]table.Sort{{{Column: Cell}}},
 	})
 }
 
+const instanceKind store.Kind = 3
+
+// encode makes a record of a mapping.
+func (m *InstanceMapping) encode() []byte {
+	var e table.Encoder
+	for _, text := range []string{m.UUID, m.Cell, m.Project, m.User} {
+		e.Text(text)
+	}
+	e.Bool(m.QueuedForDelete)
+	e.Time(m.Created)
+	e.Rest(m.newer)
+	return e.Bytes()
+}
+
 func newInstances() *table.Table[InstanceMapping] {
 	return table.New(table.Spec[InstanceMapping]{
-		Name: "instance_mappings", Kind: 3,
-		Key: func(m *InstanceMapping) string { return m.UUID },
-		Encode: func(m *InstanceMapping) []byte {
-			var e table.Encoder
-			for _, text := range []string{m.UUID, m.Cell, m.Project, m.User} {
-				e.Text(text)
-			}
-			e.Bool(m.QueuedForDelete)
-			e.Time(m.Created)
-			e.Rest(m.newer)
-			return e.Bytes()
-		},
-		Decode: func(b []byte) (InstanceMapping, error) {
-			d := table.NewDecoder(b)
-			m := InstanceMapping{d.Text(), d.Text(), d.Text(), d.Text(), d.Bool(), d.Time(), d.Rest()}
-			return m, d.Err()
+		Name: "instance_mappings", Kind: instanceKind,
+		Key:    func(m *InstanceMapping) string { return m.UUID },
+		Encode: (*InstanceMapping).encode,
+		Decode: func(d *table.Decoder) InstanceMapping {
+			return InstanceMapping{d.Text(), d.Name(), d.Name(), d.Name(), d.Bool(), d.Time(), d.Rest()}
 		},
 		Columns: []table.Column[InstanceMapping]{
 			{Name: Cell, Value: func(m *InstanceMapping) string { return table.Text(m.Cell) }},
@@ -161,10 +161,8 @@ func newMarks() *table.Table[Mark] {
 			e.Rest(m.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (Mark, error) {
-			d := table.NewDecoder(b)
-			m := Mark{d.Text(), d.Text(), d.Time(), d.Int(), d.Rest()}
-			return m, d.Err()
+		Decode: func(d *table.Decoder) Mark {
+			return Mark{d.Text(), d.Text(), d.Time(), d.Int(), d.Rest()}
 		},
 	})
 }

@@ -66,10 +66,8 @@ func newServices() *table.Table[Service] {
 			e.Rest(s.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (Service, error) {
-			d := table.NewDecoder(b)
-			s := Service{d.Text(), d.Text(), d.Text(), d.Time(), d.Rest()}
-			return s, d.Err()
+		Decode: func(d *table.Decoder) Service {
+			return Service{d.Text(), d.Text(), d.Name(), d.Time(), d.Rest()}
 		},
 		Columns: []table.Column[Service]{
 			{Name: Host, Value: func(s *Service) string { return table.Text(s.Host) }},
@@ -93,10 +91,8 @@ func newNodes() *table.Table[ComputeNode] {
 			e.Rest(n.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (ComputeNode, error) {
-			d := table.NewDecoder(b)
-			n := ComputeNode{d.Text(), d.Text(), d.Text(), d.Bool(), d.Time(), d.Rest()}
-			return n, d.Err()
+		Decode: func(d *table.Decoder) ComputeNode {
+			return ComputeNode{d.Text(), d.Text(), d.Text(), d.Bool(), d.Time(), d.Rest()}
 		},
 		Columns: []table.Column[ComputeNode]{
 			{Name: Host, Value: func(n *ComputeNode) string { return table.Text(n.Host) }},
@@ -120,10 +116,8 @@ func newInstances() *table.Table[Instance] {
 			e.Rest(i.newer)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (Instance, error) {
-			d := table.NewDecoder(b)
-			i := Instance{d.Text(), d.Text(), d.Text(), d.Text(), d.Text(), d.Time(), d.Time(), d.Rest()}
-			return i, d.Err()
+		Decode: func(d *table.Decoder) Instance {
+			return Instance{d.Text(), d.Name(), d.Name(), d.Name(), d.Name(), d.Time(), d.Time(), d.Rest()}
 		},
 		Columns: []table.Column[Instance]{
 			{Name: Host, Value: func(i *Instance) string { return table.Text(i.Host) }},

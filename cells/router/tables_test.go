@@ -43,13 +43,11 @@ func instances() *table.Table[instance] {
 			}
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (instance, error) {
-			d := table.NewDecoder(b)
-			v := instance{
+		Decode: func(d *table.Decoder) instance {
+			return instance{
 				d.Text(), d.Text(), d.Text(), d.Text(), d.Text(), d.Text(), d.Text(), d.Text(),
 				d.Int(), d.Time(), d.Time(), d.Time(),
 			}
-			return v, d.Err()
 		},
 		Columns: []table.Column[instance]{
 			{Name: "created_at", Value: func(v *instance) string { return table.Time(v.Created) }},

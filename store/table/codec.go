@@ -48,9 +48,14 @@ func (e *Encoder) Rest(b []byte) { e.buf = append(e.buf, b...) }
 // the writer did not know yet are zero. The first malformed field makes every
 // later one zero, and Err says so.
 type Decoder struct {
-	buf []byte
-	err error
+	buf   []byte
+	err   error
+	key   string            // of the row; what reads the same is this string
+	names map[string]string // by itself, what Name has returned
 }
+
+// manyNames is how many of them are remembered.
+const manyNames = 1 << 16
 
 // NewDecoder returns a decoder of b, which it does not change.
 func NewDecoder(b []byte) *Decoder { return &Decoder{buf: b} }
@@ -60,17 +65,44 @@ func (d *Decoder) Err() error { return d.err }
 
 // Text reads a string.
 func (d *Decoder) Text() string {
+	b := d.text()
+	if string(b) == d.key {
+		return d.key
+	}
+	return string(b)
+}
+
+// Name reads a string that many rows have, such as a project: a table keeps
+// one copy of it.
+func (d *Decoder) Name() string {
+	b := d.text()
+	if name, known := d.names[string(b)]; known {
+		return name
+	}
+	name := string(b)
+	if len(d.names) >= manyNames {
+		d.names = nil
+	}
+	if d.names == nil {
+		d.names = map[string]string{}
+	}
+	d.names[name] = name
+	return name
+}
+
+// text returns the bytes of a string.
+func (d *Decoder) text() []byte {
 	if len(d.buf) == 0 {
-		return ""
+		return nil
 	}
 	n, size := binary.Uvarint(d.buf)
 	if size <= 0 || n > uint64(len(d.buf)-size) {
 		d.fail("text")
-		return ""
+		return nil
 	}
-	s := string(d.buf[size : size+int(n)])
+	b := d.buf[size : size+int(n)]
 	d.buf = d.buf[size+int(n):]
-	return s
+	return b
 }
 
 // Int reads a number.

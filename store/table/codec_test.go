@@ -1,12 +1,21 @@
 package table
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
+
+// decoded decodes a value as a table does that has seen others.
+func decoded(tab *Table[thing], b []byte) (thing, error) {
+	d := &tab.decoder
+	d.buf, d.err = b, nil
+	return tab.spec.Decode(d), d.Err()
+}
 
 func FuzzDecode(f *testing.F) {
 	tab := things()
@@ -15,12 +24,12 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := tab.spec.Decode(b)
+		v, err := decoded(tab, b)
 		if err != nil {
 			require.ErrorIs(t, err, errMalformed)
 			return
 		}
-		again, err := tab.spec.Decode(tab.spec.Encode(&v))
+		again, err := decoded(tab, tab.spec.Encode(&v))
 		require.NoError(t, err)
 		require.Equal(t, v, again)
 	})
@@ -69,13 +78,37 @@ func TestNewerFields(t *testing.T) {
 	t.Parallel()
 	tab := things()
 	newer := thing{ID: "a", Size: 4, rest: []byte("a field of tomorrow")}
-	v, err := tab.spec.Decode(tab.spec.Encode(&newer))
+	v, err := decoded(tab, tab.spec.Encode(&newer))
 	require.NoError(t, err)
 	v.Size++
-	again, err := tab.spec.Decode(tab.spec.Encode(&v))
+	again, err := decoded(tab, tab.spec.Encode(&v))
 	require.NoError(t, err)
 	require.Equal(t, "a field of tomorrow", string(again.rest))
-	older, err := tab.spec.Decode([]byte("\x01a"))
+	older, err := decoded(tab, []byte("\x01a"))
 	require.NoError(t, err)
 	require.Equal(t, thing{ID: "a"}, older)
+}
+
+// TestShared has one copy of what many rows have.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	same := func(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
+	var e Encoder
+	e.Text("key")
+	e.Text("project")
+	d := NewDecoder(e.Bytes())
+	d.key = "key"
+	require.True(t, same(d.Text(), d.key))
+	name := d.Name()
+	require.Equal(t, "project", name)
+	d.buf = e.Bytes()
+	require.Equal(t, "key", d.Name())
+	require.True(t, same(d.Name(), name))
+	for i := range manyNames + 5 {
+		e = Encoder{}
+		e.Text(fmt.Sprint(i))
+		d.buf = e.Bytes()
+		require.Equal(t, fmt.Sprint(i), d.Name())
+	}
+	require.Less(t, len(d.names), 20)
 }

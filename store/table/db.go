@@ -149,6 +149,9 @@ func (db *DB) load(ctx context.Context) (*world, error) {
 			return nil, err
 		}
 	}
+	for kind, t := range db.tables {
+		t.index(w.states[kind])
+	}
 	return w, nil
 }
 
@@ -162,7 +165,7 @@ func (db *DB) loadRecord(w *world, r store.Record) error {
 	}
 	decoded, err := t.decode(r.Key.ID, r.Version, r.Value)
 	if err == nil {
-		t.set(w.states[r.Key.Kind], decoded)
+		t.load(w.states[r.Key.Kind], decoded)
 	}
 	return err
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/google/btree"
 )
 
 const (
@@ -18,7 +16,7 @@ const (
 	// be worth one.
 	worthIndex = 4096
 	// largestGrown is how many rows a table that grows one may have: writers
-	// wait meanwhile, for about 2 us a row.
+	// wait meanwhile, for about 1 us a row.
 	largestGrown = 1 << 18
 )
 
@@ -39,10 +37,6 @@ type grown[R any] struct {
 	used atomic.Int64 // by the garden's clock
 }
 
-func newTree[R any]() *tree[R] {
-	return btree.NewG(degree, func(a, b entry[R]) bool { return a.at < b.at })
-}
-
 func (g *garden[R]) all() []*grown[R] {
 	if all := g.grown.Load(); all != nil {
 		return *all
@@ -59,7 +53,7 @@ func (p *plan[R]) wish() {
 		return
 	}
 	defer g.growing.Unlock()
-	x := &grown[R]{index: p.ideal(), tree: newTree[R]()}
+	x := &grown[R]{index: p.ideal()}
 	if equal, sorted, _ := x.serves(p.where, p.order); equal < len(p.where) || sorted < len(p.order) {
 		return // a column is given and sorted by as well
 	}
@@ -73,9 +67,7 @@ func (p *plan[R]) wish() {
 		return
 	}
 	g.asked = slices.Delete(g.asked, i, i+1)
-	for _, r := range st.rows {
-		x.tree.ReplaceOrInsert(entry[R]{x.place(r), r})
-	}
+	x.tree = x.grow(slices.Collect(maps.Values(st.rows)), &sorting{})
 	x.used.Store(g.clock.Add(1))
 	all := append([]*grown[R]{x}, g.all()...)
 	if len(all) > grownIndexes {

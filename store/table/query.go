@@ -88,6 +88,10 @@ type rest[R any] struct {
 	desc  bool
 }
 
+// heldMore is how many rows more than twice what is wanted are held before
+// they are sorted.
+const heldMore = 32
+
 // held is a row of a group with what it is sorted by.
 type held[R any] struct {
 	by  string
@@ -225,8 +229,6 @@ func (p *plan[R]) walk() {
 	visit := func(e entry[R]) bool {
 		p.seen++
 		switch {
-		case p.back && end != "" && e.at >= end:
-			return true // the walk begins at the end, if a row stands there
 		case !strings.HasPrefix(e.at, p.prefix):
 			return false
 		case p.rest == nil:
@@ -234,13 +236,10 @@ func (p *plan[R]) walk() {
 		}
 		return p.gather(e)
 	}
-	switch {
-	case !p.back:
-		t.AscendGreaterOrEqual(entry[R]{at: first}, visit)
-	case end == "":
-		t.Descend(visit)
-	default:
-		t.DescendLessOrEqual(entry[R]{at: end}, visit)
+	if p.back {
+		t.descend(end, visit)
+	} else {
+		t.ascend(first, visit)
 	}
 	p.flush()
 }
@@ -297,7 +296,7 @@ func (p *plan[R]) hold(r *row[R]) {
 		return
 	}
 	p.held = append(p.held, held[R]{p.by(&r.value), r})
-	if room := p.query.Limit - len(p.rows); p.query.Limit > 0 && len(p.held) >= 2*room+degree {
+	if room := p.query.Limit - len(p.rows); p.query.Limit > 0 && len(p.held) >= 2*room+heldMore {
 		p.sortHeld()
 		clear(p.held[room:])
 		p.held = p.held[:room]

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/btree"
-
 	"github.com/kilonova-cloud/kilonova/store"
 )
 
@@ -16,9 +14,6 @@ const LastKind store.Kind = 180
 
 // Key names the primary key where the name of a column is asked for.
 const Key = ""
-
-// degree is the fan-out of the B-trees.
-const degree = 32
 
 // Column is a value of a row that pages are sorted by and found by.
 type Column[R any] struct {
@@ -38,7 +33,7 @@ type Spec[R any] struct {
 	Kind    store.Kind // of its records, from 1 to LastKind
 	Key     func(*R) string
 	Encode  func(*R) []byte
-	Decode  func([]byte) (R, error)
+	Decode  func(*Decoder) R
 	Columns []Column[R]
 	// Indexes lists orders in which rows are kept, beside that of the primary
 	// key, which also ends each of them. Pages in any other order are sorted
@@ -52,6 +47,7 @@ type Table[R any] struct {
 	columns map[string]func(*R) string
 	indexes []index[R] // the first one is the primary key's
 	state   *state[R]  // guarded by the DB's mu
+	decoder Decoder    // used by who loads or follows the store
 	worth   int        // how many rows a page looks at in vain before it asks for an index
 	db      *DB
 }
@@ -65,13 +61,15 @@ type Definition interface {
 	content
 }
 
-// content is what a table holds. A state is that of all rows at a revision;
-// put, remove and version are about the one in use.
+// content is what a table holds. A state is that of all rows at a revision:
+// those that are loaded into it until it is indexed. Put, remove and version are
+// about the one in use.
 type content interface {
 	fresh() (state any)
+	load(state, row any)
+	index(state any)
 	use(state any)
 	decode(key string, version uint64, value []byte) (row any, err error)
-	set(state, row any)
 	put(row any)
 	remove(key string) (was bool)
 	version(key string) uint64
@@ -84,15 +82,8 @@ type row[R any] struct {
 	value   R
 }
 
-// entry is a row's place in an index.
-type entry[R any] struct {
-	at  string
-	row *row[R]
-}
-
-type tree[R any] = btree.BTreeG[entry[R]]
-
 type state[R any] struct {
+	loaded []*row[R] // until it is indexed
 	rows   map[string]*row[R]
 	trees  []*tree[R] // by index
 	garden garden[R]
@@ -149,18 +140,37 @@ func (t *Table[R]) bind(db *DB) error {
 
 func (t *Table[R]) unbind() { t.db = nil }
 
-func (t *Table[R]) fresh() any {
-	st := &state[R]{rows: map[string]*row[R]{}}
-	for range t.indexes {
-		st.trees = append(st.trees, newTree[R]())
+func (t *Table[R]) fresh() any { return &state[R]{} }
+
+// load puts a row, of which there is no other version, into a state that is
+// not indexed yet.
+func (t *Table[R]) load(into, r any) {
+	st, _ := into.(*state[R])
+	one, _ := r.(*row[R])
+	st.loaded = append(st.loaded, one)
+}
+
+// index makes the trees of a state.
+func (t *Table[R]) index(of any) {
+	st, _ := of.(*state[R])
+	st.rows = make(map[string]*row[R], len(st.loaded))
+	for _, r := range st.loaded {
+		st.rows[r.key] = r
 	}
-	return st
+	with := &sorting{places: make([]string, 0, len(st.loaded))}
+	for i := range t.indexes {
+		st.trees = append(st.trees, t.indexes[i].grow(st.loaded, with))
+	}
+	st.loaded = nil
 }
 
 func (t *Table[R]) use(st any) { t.state, _ = st.(*state[R]) }
 
 func (t *Table[R]) decode(key string, version uint64, value []byte) (any, error) {
-	v, err := t.spec.Decode(value)
+	d := &t.decoder
+	d.buf, d.err, d.key = value, nil, key
+	v := t.spec.Decode(d)
+	err := d.Err()
 	if err == nil && t.spec.Key(&v) != key {
 		err = fmt.Errorf("it has the key %q: %w", t.spec.Key(&v), errMalformed)
 	}
@@ -170,33 +180,29 @@ func (t *Table[R]) decode(key string, version uint64, value []byte) (any, error)
 	return &row[R]{key, version, v}, nil
 }
 
-// set puts a row in, in place of the one with its key.
-func (t *Table[R]) set(into, r any) {
-	st, _ := into.(*state[R])
+// put puts a row in, in place of the one with its key.
+func (t *Table[R]) put(r any) {
 	now, _ := r.(*row[R])
-	old := st.rows[now.key]
-	st.rows[now.key] = now
+	old := t.state.rows[now.key]
+	t.state.rows[now.key] = now
 	for i := range t.indexes {
-		t.indexes[i].set(st.trees[i], old, now)
+		t.indexes[i].put(t.state.trees[i], old, now)
 	}
-	for _, x := range st.garden.all() {
-		x.set(x.tree, old, now)
+	for _, x := range t.state.garden.all() {
+		x.put(x.tree, old, now)
 	}
 }
 
-// set puts a row into the index's tree, in place of another, which may be nil.
-func (x *index[R]) set(t *tree[R], old, now *row[R]) {
+// put puts a row into the index's tree, in place of another, which may be nil.
+func (x *index[R]) put(t *tree[R], old, now *row[R]) {
 	at := x.place(now)
 	if old != nil {
 		if was := x.place(old); was != at {
-			t.Delete(entry[R]{at: was})
+			t.remove(was)
 		}
 	}
-	t.ReplaceOrInsert(entry[R]{at, now})
+	t.set(entry[R]{at, now})
 }
-
-// put is set in the present state.
-func (t *Table[R]) put(r any) { t.set(t.state, r) }
 
 // remove takes a row out, and reports whether it was there.
 func (t *Table[R]) remove(key string) bool {
@@ -206,10 +212,10 @@ func (t *Table[R]) remove(key string) bool {
 	}
 	delete(t.state.rows, key)
 	for i := range t.indexes {
-		t.state.trees[i].Delete(entry[R]{at: t.indexes[i].place(old)})
+		t.state.trees[i].remove(t.indexes[i].place(old))
 	}
 	for _, x := range t.state.garden.all() {
-		x.tree.Delete(entry[R]{at: x.place(old)})
+		x.tree.remove(x.place(old))
 	}
 	return true
 }
@@ -226,12 +232,11 @@ func (x *index[R]) place(r *row[R]) string {
 	if len(x.sort) == 0 {
 		return r.key
 	}
-	var b strings.Builder
+	parts := make([]string, 0, 8)
 	for i, value := range x.values {
-		b.WriteString(directed(value(&r.value), x.sort[i].Desc))
+		parts = append(parts, directed(value(&r.value), x.sort[i].Desc))
 	}
-	b.WriteString(r.key)
-	return b.String()
+	return strings.Join(append(parts, r.key), "")
 }
 
 func directed(s string, desc bool) string {

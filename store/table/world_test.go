@@ -39,10 +39,8 @@ func things() *Table[thing] {
 			e.Rest(v.rest)
 			return e.Bytes()
 		},
-		Decode: func(b []byte) (thing, error) {
-			d := NewDecoder(b)
-			v := thing{d.Text(), d.Text(), d.Int(), d.Bool(), d.Time(), d.Rest()}
-			return v, d.Err()
+		Decode: func(d *Decoder) thing {
+			return thing{d.Text(), d.Name(), d.Int(), d.Bool(), d.Time(), d.Rest()}
 		},
 		Columns: []Column[thing]{
 			{"owner", func(v *thing) string { return Text(v.Owner) }},
