@@ -19,5 +19,5 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 export ETCD_SERVER=${ETCD_SERVER:-$work/etcd}
 [ -x "$ETCD_SERVER" ] || (cd store/etcd/testdata/server && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$ETCD_SERVER" .)
-[ $# != 0 ] || set -- -run '^Test' -timeout 150s -v
+[ $# != 0 ] || set -- -run '^Test' -timeout 240s -v
 go test -tags integration -count=1 "$@" ./cells/bus/rabbit
