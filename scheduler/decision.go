@@ -131,6 +131,22 @@ func (p *Pipeline) take(s *RequestSpec, h *HostState, filtered bool) {
 	}
 }
 
+// join puts the instance among those on the host, which a server group counts.
+func (r *Request) join(h *HostState) {
+	if r.Spec.Group == nil {
+		return
+	}
+	r.GroupHosts = append(r.GroupHosts, h.Host)
+	if _, has := h.Instances[r.Instance]; has || r.Instance == "" {
+		return
+	}
+	h.Instances = maps.Clone(h.Instances)
+	if h.Instances == nil {
+		h.Instances = map[string]Instance{}
+	}
+	h.Instances[r.Instance] = Instance{}
+}
+
 // consume selects the first host and takes the instance's resources from it.
 //
 // Source: nova, scheduler/manager.py, SchedulerManager._consume_selected_host.
@@ -138,16 +154,7 @@ func (d *decision) consume() {
 	c := &d.hosts[0]
 	h := *c.HostState // what others see does not change
 	d.take(&d.spec, &h, !d.forced)
-	if uuid := d.request.Instance; d.spec.Group != nil {
-		d.request.GroupHosts = append(d.request.GroupHosts, h.Host)
-		if _, has := h.Instances[uuid]; !has && uuid != "" {
-			h.Instances = maps.Clone(h.Instances)
-			if h.Instances == nil {
-				h.Instances = map[string]Instance{}
-			}
-			h.Instances[uuid] = Instance{}
-		}
-	}
+	d.request.join(&h)
 	d.selected = append(d.selected, Selection{
 		Instance: d.request.Instance, Host: d.query.Hosts[c.place], Topology: d.spec.Topology, Candidate: h.offer(),
 	})

@@ -110,6 +110,16 @@ type Scoped interface {
 	Scope(s *RequestSpec) Scope
 }
 
+// Local is implemented by filters and weighers that read the server group.
+// What they say of a host stays while instances of a request are placed on
+// others, unless one of the instances was on a host before.
+type Local interface{ Local() }
+
+func isLocal(one any) bool {
+	_, is := one.(Local)
+	return is
+}
+
 // Windowed is implemented by filters that read nothing but the host and the
 // clock: a host passes from first to last, in nanoseconds since 1970, both
 // included. It must agree with Pass. The core keeps windows as columns.

@@ -8,8 +8,8 @@ import (
 // a [Pipeline] with what does not depend on the request kept in columns.
 // [HostSet.Select] answers what [Pipeline.Select] would, and for one instance
 // costs neither an allocation nor, as a rule, a look at a host. Several
-// instances cost a few looks at all hosts, unless there is a server group or a
-// topology, or chance decides. Hosts that a request names are all that is
+// instances cost a few looks at all hosts, unless there is an affinity group or
+// a topology, or chance decides. Hosts that a request names are all that is
 // looked at.
 //
 // Kept are the windows of the [Windowed] filters and the scores of weighers

@@ -97,7 +97,7 @@ func (s *HostSet) selectNamed(spec *RequestSpec, now time.Time, rng *rand.Rand) 
 // filters have to be asked.
 func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 	cfg := &s.p.cfg
-	if len(spec.Instances) == 0 || len(s.odd) > 0 || len(spec.IgnoreHosts) > 0 || named(spec) || isRebuild(spec) || cfg.MaxAttempts > maxHead ||
+	if len(spec.Instances) == 0 || len(s.odd) > 0 || named(spec) || isRebuild(spec) || cfg.MaxAttempts > maxHead ||
 		len(spec.Instances) > 1 && s.draws(rng) ||
 		rng != nil && (cfg.ShuffleBest || cfg.HostSubsetSize+cfg.MaxAttempts > maxHead) {
 		return false
@@ -128,7 +128,7 @@ func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 func (s *HostSet) rank() (totals []float64, of []int32, ok bool) {
 	s.refresh()
 	weighers := s.requestWeighers()
-	if len(s.scratch.asked) == 0 && !weighers {
+	if len(s.scratch.asked) == 0 && !weighers && len(s.scratch.request.Spec.IgnoreHosts) == 0 {
 		return s.totals, nil, len(s.hosts)-s.shut > 1
 	}
 	if !s.ask() || len(s.scratch.left) < 2 {
@@ -157,14 +157,19 @@ func (c *column) asked(spec *RequestSpec) bool {
 	return !c.hostOnly && (c.idler == nil || !c.idler.Idle(spec))
 }
 
-// ask leaves the hosts that pass the filters which are asked.
+// ask leaves the hosts that the request does not ignore and that pass the
+// filters which are asked.
 func (s *HostSet) ask() bool {
 	left := s.scratch.left[:0]
+	refuse := demandsOf(s.scratch.request.Spec)
 	for i, h := range s.hosts {
 		if !s.open[i] {
 			continue
 		}
-		passes := true
+		passes := !slices.ContainsFunc(refuse, func(d demand) bool { r := d.refuse(h); return !r.Passes() })
+		if !passes {
+			continue
+		}
 		for _, f := range s.scratch.asked {
 			reason, err := f.Pass(&s.scratch.request, h)
 			if err != nil {

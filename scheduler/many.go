@@ -58,7 +58,7 @@ const inSight = 128
 // do not tell, or there is no host.
 func (s *HostSet) selectMany(spec *RequestSpec, request *Request) ([]Selection, bool) {
 	m := &many{s: s, request: *request, spec: *spec, taken: make([]*taken, len(s.hosts))}
-	m.request.Spec = &m.spec
+	m.request.Spec, m.request.GroupHosts = &m.spec, slices.Clip(request.GroupHosts)
 	if !m.begin() {
 		return nil, false
 	}
@@ -85,7 +85,7 @@ func (s *HostSet) selectMany(spec *RequestSpec, request *Request) ([]Selection, 
 // begin reports whether columns tell, and looks at all hosts.
 func (m *many) begin() bool {
 	s := m.s
-	if m.spec.Group != nil || m.spec.Topology != nil || !s.ask() {
+	if m.spec.Topology != nil || !s.ask() || m.spec.Group != nil && m.known() {
 		return false
 	}
 	for _, f := range s.p.cfg.Filters {
@@ -96,7 +96,7 @@ func (m *many) begin() bool {
 		if scope&(EveryHost|FirstInstance) != 0 {
 			continue
 		}
-		if f.Reads() == 0 || f.Reads().Has(ReadsGroup) {
+		if f.Reads() == 0 || f.Reads().Has(ReadsGroup) && !isLocal(f) {
 			return false // hosts without an instance may differ from one to the next
 		}
 		m.again = append(m.again, f)
@@ -119,6 +119,23 @@ func (m *many) begin() bool {
 	m.note(true)
 	m.look()
 	return true
+}
+
+// known reports whether an instance of the request is on a host already, or
+// is there twice.
+func (m *many) known() bool {
+	own := make(map[string]struct{}, len(m.spec.Instances))
+	for _, uuid := range m.spec.Instances {
+		own[uuid] = struct{}{}
+	}
+	for _, host := range m.s.scratch.left {
+		for uuid := range m.s.hosts[host].Instances {
+			if _, is := own[uuid]; is {
+				return true
+			}
+		}
+	}
+	return len(own) < len(m.spec.Instances)
 }
 
 // note remembers the bounds of the present instance.
@@ -155,6 +172,7 @@ func (m *many) take(host int32) bool {
 		m.taken[host], m.placed = t, append(m.placed, host)
 	}
 	m.s.p.take(&m.spec, &t.state, true)
+	m.request.join(&t.state)
 	if m.spec.Topology != nil {
 		return false
 	}

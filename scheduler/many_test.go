@@ -30,6 +30,38 @@ func (w world) crowd(n int) []*scheduler.HostState {
 	return hosts
 }
 
+// group puts the instances into a server group, with others that are on hosts;
+// now and then one is there already, or asked for twice.
+func (w world) group(spec *scheduler.RequestSpec, hosts []*scheduler.HostState) {
+	if w.IntN(2) == 0 {
+		return
+	}
+	most := w.Int64N(5)
+	g := &scheduler.Group{
+		Policy:           w.one(scheduler.AntiAffinity, scheduler.AntiAffinity, scheduler.SoftAffinity, scheduler.SoftAntiAffinity, scheduler.Affinity),
+		MaxServerPerHost: []*int64{nil, &most}[w.IntN(2)],
+	}
+	for _, uuid := range spec.Instances {
+		if w.IntN(20) > 0 {
+			g.Members = append(g.Members, uuid)
+		}
+	}
+	for k := range w.IntN(20) {
+		h := hosts[w.IntN(len(hosts))]
+		g.Members, g.Hosts = append(g.Members, fmt.Sprint("old", k)), append(g.Hosts, h.Host)
+		h.Instances = map[string]scheduler.Instance{fmt.Sprint("old", k): {}}
+	}
+	switch w.IntN(8) {
+	case 0:
+		for range 5 {
+			hosts[w.IntN(len(hosts))].Instances = map[string]scheduler.Instance{spec.Instances[0]: {}}
+		}
+	case 1:
+		spec.Instances[1] = spec.Instances[0]
+	}
+	spec.Group = g
+}
+
 // TestManyTwin places many instances at once, as the pipeline does one by one.
 func TestManyTwin(t *testing.T) {
 	t.Parallel()
@@ -56,6 +88,9 @@ func TestManyTwin(t *testing.T) {
 			if w.IntN(4) == 0 {
 				spec.Flavor.ExtraSpecs = map[string]string{"capabilities:num_instances": "<= 4"}
 			}
+			if w.IntN(3) == 0 {
+				spec.IgnoreHosts = []string{"H0", hosts[len(hosts)/2].Host}
+			}
 			if w.IntN(4) == 0 {
 				spec.Image.Properties = map[string]string{"hw_architecture": "x86_64"}
 			}
@@ -63,6 +98,7 @@ func TestManyTwin(t *testing.T) {
 			for i := range 2 + w.IntN(300) {
 				spec.Instances = append(spec.Instances, strconv.Itoa(i))
 			}
+			w.group(spec, hosts)
 			want := told(p.Select(&scheduler.Query{Spec: spec, Hosts: hosts, Now: now}, nil))
 			selected, err := set.Select(spec, now, nil)
 			if got := told(selected, err); got != want {
@@ -104,6 +140,41 @@ func BenchmarkManySelect(b *testing.B) {
 						b.Fatal(len(selected), err, set.Plain())
 					}
 				}
+			})
+		}
+	}
+}
+
+// BenchmarkManyGroup decides for a request of 100 servers with a group, or
+// with a host that is ignored.
+func BenchmarkManyGroup(b *testing.B) {
+	for _, n := range []int{1_000, 10_000} {
+		for _, policy := range []string{"", scheduler.AntiAffinity, scheduler.SoftAntiAffinity, scheduler.Affinity} {
+			b.Run(fmt.Sprintf("hosts=%d/policy=%s", n, policy), func(b *testing.B) {
+				hosts := uniform(n)
+				for i, h := range hosts {
+					h.Instances = map[string]scheduler.Instance{}
+					for k := range 20 {
+						h.Instances[fmt.Sprintf("%d-%d", i, k)] = scheduler.Instance{}
+					}
+				}
+				set := pipeline(b, defaults()).NewHostSet(hosts)
+				spec := plainSpec()
+				spec.Instances, spec.IgnoreHosts = nil, []string{"H7"}
+				for i := range 100 {
+					spec.Instances = append(spec.Instances, strconv.Itoa(i))
+				}
+				if policy != "" {
+					spec.Group, spec.IgnoreHosts = &scheduler.Group{Policy: policy, Members: spec.Instances}, nil
+					spec.Flavor = scheduler.Flavor{MemoryMiB: 1, VCPUs: 1}
+				}
+				for b.Loop() {
+					selected, err := set.Select(spec, base.Add(15*time.Second), nil)
+					if err != nil || len(selected) != 100 {
+						b.Fatal(len(selected), err)
+					}
+				}
+				b.ReportMetric(float64(set.Plain())/float64(b.N), "plain")
 			})
 		}
 	}

@@ -37,7 +37,7 @@ func (m *many) newSpan(c *column) (span, bool) {
 		}
 		sp.raw[host] = v
 	}
-	return sp, !c.weigher.Reads().Has(ReadsGroup)
+	return sp, !c.weigher.Reads().Has(ReadsGroup) || isLocal(c.weigher)
 }
 
 // scoreOf returns what the weigher says of a host.

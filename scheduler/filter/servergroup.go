@@ -23,6 +23,9 @@ func (*antiAffinity) Scope(s *scheduler.RequestSpec) scheduler.Scope {
 	return where(hasPolicy(s, scheduler.AntiAffinity), 0)
 }
 
+// Local says that members elsewhere do not count.
+func (*antiAffinity) Local() {}
+
 // Pass counts members on the host. The host that has the instance already may
 // keep it.
 func (*antiAffinity) Pass(r *scheduler.Request, h *scheduler.HostState) (scheduler.Reason, error) {

@@ -31,6 +31,9 @@ func (w *softAffinity) Idle(s *scheduler.RequestSpec) bool {
 	return s.Group == nil || s.Group.Policy != w.policy
 }
 
+// Local says that members elsewhere do not count.
+func (*softAffinity) Local() {}
+
 // Weigh counts members, upwards or downwards.
 func (w *softAffinity) Weigh(r *scheduler.Request, hosts []*scheduler.HostState, raw []float64) error {
 	idle := w.Idle(r.Spec)
