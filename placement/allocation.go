@@ -49,6 +49,10 @@ type Guard struct {
 	// write of allocations on the tree that does not carry the guard advances
 	// it. Read when the guard is made.
 	Provider UUID
+	// Keep leaves the version as it is: any number of writes that read it may
+	// succeed, until one without Keep advances it. So a guard fences off an
+	// owner who was thought dead. It must not be bound to a provider.
+	Keep bool
 }
 
 // Attachment stores an opaque record together with a write. A nil Value

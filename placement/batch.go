@@ -233,6 +233,7 @@ type recorder struct {
 	shared bool // other engines may want the same names and symbols
 	weighs bool // an expectation that comes with a value is cheaper
 	kept   []store.Key
+	fences []string // guards that are expected and kept
 	out    store.Batch
 	ids    string // keys of the consumers that are put, then of the states, in order
 	slab   []byte // room for values
@@ -426,6 +427,13 @@ func (r *recorder) guard(g guardChange) {
 	var version uint64
 	if present := r.w.guards[g.key]; present != nil {
 		version = present.version
+	}
+	if g.keep {
+		if !slices.Contains(r.fences, g.key) { // writes of one batch may share it
+			r.fences = append(r.fences, g.key)
+			r.expect(key, version)
+		}
+		return
 	}
 	r.expect(key, version)
 	if g.remove {

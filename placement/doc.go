@@ -34,7 +34,7 @@
 //
 // Generations of providers and consumers move write by write as the Placement
 // API counts them. The version of a guard moves with every write that carries
-// it and with every write of allocations on the tree that it is bound to by
+// it, unless it says Keep, and with every write of allocations on the tree that it is bound to by
 // somebody who does not. Versions are compared for being equal only: they
 // grow, but not one by one.
 //

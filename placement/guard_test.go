@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kilonova-cloud/kilonova/placement"
+	"github.com/kilonova-cloud/kilonova/store"
+	"github.com/kilonova-cloud/kilonova/store/mem"
 )
 
 // The tests here use guards and attachments as a scheduler does: a guard for
@@ -67,6 +69,74 @@ func TestGuardLetsOneWin(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 8, used["VCPU"])
 	})
+}
+
+// TestGuardKept lets many claims of one owner through while it is not
+// replaced, and none after it was.
+func TestGuardKept(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, e *placement.Engine) {
+		t.Helper()
+		host := newHost(t, e, 1, placement.UUID{}, 100_000)
+		takeOver := func() uint64 {
+			require.NoError(t, e.SetAllocations(t.Context(), placement.AllocationWrite{Guards: []placement.Guard{{Key: "owner", Version: e.Guard("owner")}}}))
+			return e.Guard("owner")
+		}
+		claim := func(consumer int, version uint64) error {
+			w := claimOf(id('c', consumer), placement.NewConsumer, vcpus(host, 1))
+			w.Guards = []placement.Guard{{Key: "owner", Version: version, Keep: true}, {Key: "nobody's", Keep: true}}
+			return e.SetAllocations(t.Context(), w)
+		}
+		own := takeOver()
+		together(contenders, func(k int) { assert.NoError(t, claim(k, own)) })
+		require.Equal(t, own, e.Guard("owner"))
+		require.Zero(t, e.Guard("nobody's"))
+
+		for round := 1; round < 20; round++ {
+			var replaced atomic.Bool
+			together(contenders, func(k int) {
+				if k == contenders/2 {
+					takeOver()
+					replaced.Store(true)
+					return
+				}
+				late := replaced.Load()
+				err := claim(round*contenders+k, own)
+				if late || err != nil {
+					assert.ErrorIs(t, err, placement.ErrConcurrentUpdate)
+				}
+			})
+			require.ErrorIs(t, claim(round*contenders+contenders/2, own), placement.ErrConcurrentUpdate)
+			own = e.Guard("owner")
+		}
+
+		boundGuard(t, e, "bound", host)
+		for _, g := range []placement.Guard{{Key: "bound", Version: e.Guard("bound"), Keep: true}, {Key: "new", Provider: host, Keep: true}} {
+			var input *placement.InputError
+			require.ErrorAs(t, e.SetAllocations(t.Context(), placement.AllocationWrite{Guards: []placement.Guard{g}}), &input)
+		}
+	})
+}
+
+// TestGuardKeptElsewhere has the owner replaced through another engine on the
+// same store, which the first one has not heard of yet.
+func TestGuardKeptElsewhere(t *testing.T) {
+	t.Parallel()
+	shared := mem.New(mem.Config{Limits: store.Limits{Shared: true}})
+	a, b := open(t, placement.Config{Store: shared}), open(t, placement.Config{Store: shared})
+	host := newHost(t, a, 1, placement.UUID{}, 1000)
+	for n := range 200 {
+		require.NoError(t, a.SetAllocations(t.Context(), placement.AllocationWrite{Guards: []placement.Guard{{Key: "owner", Version: a.Guard("owner")}}}))
+		w := claimOf(id('c', n), placement.NewConsumer, vcpus(host, 1))
+		w.Guards = []placement.Guard{{Key: "owner", Version: a.Guard("owner"), Keep: true}}
+		require.NoError(t, b.Fresh(t.Context()))
+		require.NoError(t, b.SetAllocations(t.Context(), placement.AllocationWrite{Guards: []placement.Guard{{Key: "owner", Version: b.Guard("owner")}}}))
+		require.ErrorIs(t, a.SetAllocations(t.Context(), w), placement.ErrConcurrentUpdate)
+		require.NoError(t, a.Fresh(t.Context()))
+	}
+	used, _, err := a.Usages(host)
+	require.NoError(t, err)
+	require.Zero(t, used["VCPU"])
 }
 
 // TestGuardKeepsAntiAffinity lets many schedulers place members of two groups

@@ -304,7 +304,7 @@ func (t *tx) checkGuard(g *Guard) error {
 	if slices.ContainsFunc(t.guards, func(o guardChange) bool { return o.key == g.Key }) {
 		return badInput("guard", g.Key, "each guard once in a write")
 	}
-	if err := t.lock(lockKeyed, t.w.hashKey(kindGuard, g.Key), true); err != nil {
+	if err := t.lock(lockKeyed, t.w.hashKey(kindGuard, g.Key), !g.Keep); err != nil {
 		return err
 	}
 	bound := g.Provider
@@ -315,6 +315,9 @@ func (t *tx) checkGuard(g *Guard) error {
 	if version != g.Version {
 		return fmt.Errorf("guard %q has version %d, expected is %d: %w", g.Key, version, g.Version, ErrConcurrentUpdate)
 	}
+	if g.Keep && !bound.IsZero() {
+		return badInput("guard", g.Key, "Keep for a guard that is bound to no provider")
+	}
 	if version == 0 && !bound.IsZero() {
 		i, known := t.w.findProvider(bound)
 		if !known {
@@ -324,7 +327,7 @@ func (t *tx) checkGuard(g *Guard) error {
 			return err
 		}
 	}
-	t.guards = append(t.guards, guardChange{key: g.Key, bound: bound})
+	t.guards = append(t.guards, guardChange{key: g.Key, bound: bound, keep: g.Keep})
 	return nil
 }
 

@@ -78,7 +78,7 @@ func (e *Engine) Snapshot() *Snapshot {
 		guards:      btree.NewG(32, func(a, b guardRow) bool { return a.Key < b.Key }),
 	}
 	for key, g := range w.guards {
-		s.guards.ReplaceOrInsert(guardRow{Guard{key, g.version, g.bound}})
+		s.guards.ReplaceOrInsert(guardRow{Guard{Key: key, Version: g.version, Provider: g.bound}})
 	}
 	w.snaps = append(w.snaps, s)
 	return s

@@ -60,6 +60,7 @@ type guardChange struct {
 	key    string
 	bound  UUID
 	remove bool
+	keep   bool // only expected
 }
 
 // sum is what a write asks of one inventory.
@@ -182,6 +183,9 @@ func (w *world) apply(t *tx, stamp uint64, feed *feed) {
 	}
 	w.applyStates(t, stamp, feed)
 	for _, g := range t.guards {
+		if g.keep {
+			continue
+		}
 		if g.remove {
 			w.dropGuard(g.key)
 		} else {

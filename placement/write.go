@@ -81,8 +81,8 @@ func (e *Engine) DeleteTrait(ctx context.Context, name string) error {
 	return e.write(ctx, func(t *tx) error { return t.deleteSymbol(true, name) })
 }
 
-// SetAllocations replaces what the consumers of wr hold, checks and advances
-// its guards and stores its attachments: all of it or nothing. Errors:
+// SetAllocations replaces what the consumers of wr hold, checks its guards,
+// advances those that it does not keep, and stores its attachments: all of it or nothing. Errors:
 // [*CapacityError], [ErrConcurrentUpdate], [*InputError].
 func (e *Engine) SetAllocations(ctx context.Context, wr AllocationWrite) error {
 	return e.write(ctx, func(t *tx) error { return t.setAllocations(&wr) })

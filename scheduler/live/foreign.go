@@ -71,13 +71,13 @@ func NewForeign(cfg ForeignConfig) (*Foreign, error) {
 	return &Foreign{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), roots: map[placement.UUID]placement.UUID{}}, nil
 }
 
-// Schedule places all instances of a request, or none. Requests with Existing
-// or Also are refused: here they could not be one act. Errors:
+// Schedule places all instances of a request, or none. Requests with Existing,
+// Also or Guards are refused: here they could not be one act. Errors:
 // [*scheduler.NoValidHostError], about the hosts that the server offers;
 // [*placement.InputError]; those of the server.
 func (f *Foreign) Schedule(ctx context.Context, req *Request) ([]Selection, error) {
-	if req.Spec == nil || req.Existing || len(req.Also) > 0 {
-		return nil, &placement.InputError{Field: "Request", Value: "Existing or Also", Allowed: "a spec of new instances"}
+	if req.Spec == nil || req.Existing || len(req.Also)+len(req.Guards) > 0 {
+		return nil, &placement.InputError{Field: "Request", Value: "Existing, Also or Guards", Allowed: "a spec of new instances"}
 	}
 	instances, err := req.instances(nil)
 	if err != nil {

@@ -65,8 +65,8 @@ func (s *Scheduler) release(p *plan) {
 // claim is durable: one selection per instance, in their order. Errors:
 // [*scheduler.NoValidHostError], which names what each step left and the
 // nearest miss; [placement.ErrExists] when an instance holds allocations
-// already; [placement.ErrUnknownOutcome] when ctx ended before the store
-// answered.
+// already; [ErrFenced] when a guard of the request moved;
+// [placement.ErrUnknownOutcome] when ctx ended before the store answered.
 func (s *Scheduler) Schedule(ctx context.Context, req *Request) ([]Selection, error) {
 	p, err := s.newPlan(req)
 	if err != nil {
@@ -98,6 +98,9 @@ var errLost = errors.New("lost a race")
 
 // attempt decides once and claims.
 func (s *Scheduler) attempt(ctx context.Context, p *plan) ([]Selection, error) {
+	if err := s.fenced(ctx, p.req.Guards); err != nil {
+		return nil, err
+	}
 	if err := s.decide(ctx, p); err != nil {
 		return nil, err
 	}
@@ -251,7 +254,7 @@ func (s *Scheduler) land(p *plan) {
 // compose makes the write of the plan.
 func (s *Scheduler) compose(p *plan) {
 	w := &p.write
-	w.Guards, w.Attachments = nil, nil
+	w.Guards, w.Attachments = slices.Clip(p.req.Guards), nil
 	w.Consumers = slices.Grow(w.Consumers[:0], len(p.instances)+len(p.req.Also))
 	generation := placement.NewConsumer
 	if p.req.Existing {

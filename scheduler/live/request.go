@@ -23,6 +23,10 @@ type Request struct {
 	Existing bool
 	// Also is written in the same act, such as what a migration takes over.
 	Also []placement.ConsumerAllocations
+	// Guards must hold when the claim takes effect: one that moved makes
+	// Schedule return [ErrFenced]. [TakeOver] makes one that stops an owner of
+	// the request who was thought dead.
+	Guards []placement.Guard
 	// Alternates is how many further hosts of the same cell to name.
 	Alternates int
 	// Why is filled in if it is not nil: how the first instance got its host,
