@@ -146,7 +146,7 @@ TRACE ?=
 CLOUD ?= conductor
 SEEDS ?= 2000
 
-## sim: play the simulated cloud CLOUD (conductor, market) from SEED, with faults in the first STEPS steps; TRACE=1 prints all that happens
+## sim: play the simulated cloud CLOUD (conductor, market, owner) from SEED, with faults in the first STEPS steps; TRACE=1 prints all that happens
 sim:
 	KILONOVA_SIM_SEED=$(SEED) KILONOVA_SIM_STEPS=$(STEPS) KILONOVA_SIM_TRACE=$(TRACE) KILONOVA_SIM_CLOUD=$(CLOUD) $(GO) test -count=1 -run '^TestOne$$' -v ./internal/sim
 

@@ -115,12 +115,22 @@ type broker struct {
 }
 
 func (m *market) schedule(e *sim.Env) {
-	ctx := context.Background()
+	b := m.open(e)
+	_, err := e.Bus().Handle(context.Background(), schedulers, bus.Service{Version: marketVersion, Methods: map[string]bus.Handler{
+		"claim": b.claim, "show": b.show, "release": b.release,
+	}})
+	if err != nil {
+		panic(err) // the service is above
+	}
+}
+
+// open makes the engine and the scheduler of one life.
+func (m *market) open(e *sim.Env) *broker {
 	kept := e.Store()
 	if m.bug == gapless {
 		kept = skipping{kept, kept.(store.Shared)}
 	}
-	engine, err := placement.Open(ctx, placement.Config{Store: kept, Seed: 1, Now: e.Now, Tasks: e, FeedSize: 64, StaleAfter: 8 * time.Second})
+	engine, err := placement.Open(context.Background(), placement.Config{Store: kept, Seed: 1, Now: e.Now, Tasks: e, FeedSize: 64, StaleAfter: 8 * time.Second})
 	if err != nil {
 		panic(err)
 	}
@@ -137,12 +147,10 @@ func (m *market) schedule(e *sim.Env) {
 			Host: hostName(n), Node: hostName(n), UUID: uuid('h', uint64(n)).String(), Service: scheduler.Service{LastReport: e.Now()},
 		}))
 	}
-	_, err4 := e.Bus().Handle(ctx, schedulers, bus.Service{Version: marketVersion, Methods: map[string]bus.Handler{
-		"claim": b.claim, "show": b.show, "release": b.release,
-	}})
-	if err := errors.Join(err, err2, err3, err4); err != nil {
+	if err := errors.Join(err, err2, err3); err != nil {
 		panic(err) // the options are above
 	}
+	return b
 }
 
 // skipping is a store that keeps to itself that history is gone: whoever

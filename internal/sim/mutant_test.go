@@ -28,6 +28,7 @@ func TestMutants(t *testing.T) {
 		{marketScenario, staleRead, "answers", 2},
 		{marketScenario, guess, "answers", 4},
 		{marketScenario, gapless, "answers", 2},
+		{ownerScenario, unfenced, "owners", 2},
 	} {
 		t.Run(string(tt.bug), func(t *testing.T) {
 			if testing.Short() && (tt.bug == guess || tt.bug == noIdempotency) {
