@@ -22,6 +22,9 @@ func Parse(body []byte) (Value, error) {
 	if !utf8.ValidString(p.src) {
 		return Value{}, errors.New("it is not valid UTF-8")
 	}
+	if len(p.src) > MaxValues && p.tooMany() {
+		return Value{}, fmt.Errorf("more than %d values", MaxValues)
+	}
 	var v Value
 	if err := p.value(&v, 0); err != nil {
 		return Value{}, err
@@ -37,6 +40,24 @@ type parser struct {
 	src    string
 	at     int
 	values int
+}
+
+// tooMany reports whether the commas outside of texts alone make more than
+// MaxValues values. It is there so that who sends ten million of them does not
+// have half a million made first.
+func (p *parser) tooMany() bool {
+	commas, text := 0, false
+	for i := 0; i < len(p.src); i++ {
+		switch c := p.src[i]; {
+		case c == '"':
+			text = !text
+		case text && c == '\\':
+			i++
+		case !text && c == ',':
+			commas++
+		}
+	}
+	return commas >= MaxValues
 }
 
 func (p *parser) fail(what string) error { return fmt.Errorf("%s at byte %d", what, p.at) }
