@@ -198,8 +198,9 @@ func (m *Mapper) DeleteHost(ctx context.Context, cell, host string) error {
 
 // Setup is what MapCellAndHosts has found and done.
 type Setup struct {
-	Cell  string   // UUID of the cell; "" when there are no hosts
-	Hosts []string // that are mapped now and were not before
+	Cell   string              // UUID of the cell; "" when there are no hosts
+	Hosts  []string            // that are mapped now and were not before
+	Before []apidb.HostMapping // of compute nodes whose host was mapped before
 }
 
 // MapCellAndHosts maps every host of a database that is not mapped yet: to the
@@ -224,7 +225,7 @@ func (m *Mapper) MapCellAndHosts(ctx context.Context, c apidb.CellMapping) (Setu
 	}
 	for _, n := range nodes {
 		if h, found := m.host(n.Host); found {
-			s.Cell = h.Cell
+			s.Cell, s.Before = h.Cell, append(s.Before, h)
 		} else if !slices.Contains(s.Hosts, n.Host) {
 			s.Hosts = append(s.Hosts, n.Host)
 		}

@@ -150,10 +150,11 @@ func TestMapCellAndHosts(t *testing.T) {
 	c.Transport = "bus:other"
 	s, err = w.MapCellAndHosts(t.Context(), c)
 	require.NoError(t, err)
-	require.Equal(t, Setup{Cell: "a", Hosts: []string{"h2"}}, s, "the cell of the other host")
+	h1 := apidb.HostMapping{Host: "h1", Cell: "a"}
+	require.Equal(t, Setup{Cell: "a", Hosts: []string{"h2"}, Before: []apidb.HostMapping{h1, h1}}, s, "the cell of the other host")
 	s, err = w.MapCellAndHosts(t.Context(), c)
 	require.NoError(t, err)
-	require.Equal(t, Setup{Cell: "a"}, s)
+	require.Equal(t, Setup{Cell: "a", Before: []apidb.HostMapping{h1, h1, {Host: "h2", Cell: "a"}}}, s)
 
 	w.stores["mem:b"] = w.stores["mem:a"]
 	require.NoError(t, w.DeleteCell(t.Context(), "a", true))

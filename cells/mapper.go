@@ -109,6 +109,16 @@ func (m *Mapper) UpdateCell(ctx context.Context, uuid string, change func(*apidb
 	return nil
 }
 
+// Taken returns a [*apidb.TakenError] when another cell has the database or the
+// transport of c, as CreateCell and UpdateCell would.
+func (m *Mapper) Taken(c apidb.CellMapping) error {
+	all, err := m.cfg.API.AllCells()
+	if err != nil {
+		return err
+	}
+	return m.alone(c, all)
+}
+
 // alone refuses a cell whose database or transport another cell has.
 //
 // Source: nova, cmd/manage.py,

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kilonova-cloud/kilonova/cells/apidb"
 	"github.com/kilonova-cloud/kilonova/cells/celldb"
 	"github.com/kilonova-cloud/kilonova/store/table"
 )
@@ -89,6 +90,25 @@ func TestSimpleCellSetup(t *testing.T) {
 	c.want(4, "However its instance_mapping remains.", "cell_v2 verify_instance --uuid "+fmt.Sprintf(serverForm, 1))
 }
 
+func TestMapCellAndHosts(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, usualConf)
+	c.want(0, "", "api_db sync")
+	c.want(0, "", "db sync")
+	c.want(0, "No hosts found to map to cell, exiting.\n", "cell_v2 map_cell_and_hosts")
+	c.want(1, "Invalid transport URL", "cell_v2 map_cell_and_hosts --transport-url amqp://h")
+	c.grow("cell1", 0)
+	cell := uuids.FindString(c.want(0, "", "cell_v2 map_cell_and_hosts --name east --verbose"))
+	out := c.want(0, "All hosts are already mapped to cell(s).\n", "cell_v2 map_cell_and_hosts --verbose")
+	if n := strings.Count(out, "is already mapped to cell "+cell+"\n"); n != 3 || !strings.Contains(out, "Host h2 is already") {
+		t.Errorf("map_cell_and_hosts --verbose printed\n%s, want %s with three compute nodes", out, cell)
+	}
+	if out := c.want(0, "", "cell_v2 list_hosts"); strings.Count(squeeze(out), "| east | "+cell+" | h") != 2 {
+		t.Errorf("list_hosts printed\n%s", out)
+	}
+	c.want(0, "", "cell_v2 simple_cell_setup") // goes on from there
+}
+
 func TestHostsOfCells(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t, usualConf)
@@ -161,6 +181,8 @@ func TestUpdateCell(t *testing.T) {
 		{0, "", of + " --enable"},
 		{0, "Cell " + cell + " is already enabled", of + " --enable"},
 		{5, "Cell0 cannot be disabled.", "cell_v2 update_cell --disable --transport-url none:/// --database_connection badger://DIR/c0 --cell_uuid 00000000-0000-0000-0000-000000000000"},
+		{3, "already exists for another cell with uuid " + cell, "cell_v2 update_cell --disable --cell_uuid " + apidb.Cell0}, // has the URLs of the configuration
+		{3, "already exists for another cell with uuid " + other, of + " --disable --enable --transport-url fake:///"},
 		{2, "Invalid transport URL", of + " --transport-url amqp://h"},
 		{2, "Invalid database connection", of + " --database_connection mysql://h/n"},
 		{3, "already exists for another cell with uuid " + other, of + " --transport-url fake:///"},

@@ -143,17 +143,54 @@ func (o *opened) setUp(ctx context.Context, w io.Writer, transport string) error
 			return err
 		}
 	}
-	done, err := o.MapCellAndHosts(ctx, apidb.CellMapping{UUID: newUUID(), Transport: transport, Database: o.conf.cell.url})
-	switch {
-	case err != nil:
-		return err
-	case done.Cell == "":
-		return say(w, exitFailure, "No hosts found to map to cell, exiting.")
-	case len(done.Hosts) == 0:
-		if err := printLine(w, "All hosts are already mapped to cell(s)."); err != nil {
-			return err
+	cell, err := o.mapHosts(ctx, w, apidb.CellMapping{Transport: transport}, false)
+	if err != nil || cell == "" {
+		return orAnswer(err, exitFailure)
+	}
+	_, err = o.MapInstances(ctx, cell, 0, false)
+	return err
+}
+
+// mapHosts maps the hosts of the configured database, and returns the UUID of
+// their cell, "" when there are none.
+//
+// Source: nova, cmd/manage.py, CellV2Commands._map_cell_and_hosts.
+func (o *opened) mapHosts(ctx context.Context, w io.Writer, c apidb.CellMapping, verbose bool) (string, error) {
+	c.UUID, c.Database = newUUID(), o.conf.cell.url
+	done, err := o.MapCellAndHosts(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	if done.Cell == "" {
+		return "", printLine(w, "No hosts found to map to cell, exiting.")
+	}
+	if verbose {
+		for _, h := range done.Before {
+			err = errors.Join(err, printLine(w, "Host %s is already mapped to cell %s", h.Host, h.Cell))
 		}
 	}
-	_, err = o.MapInstances(ctx, done.Cell, 0, false)
-	return err
+	switch {
+	case len(done.Hosts) == 0:
+		err = errors.Join(err, printLine(w, "All hosts are already mapped to cell(s)."))
+	case verbose:
+		err = errors.Join(err, printLine(w, "%s", done.Cell))
+	}
+	return done.Cell, err
+}
+
+func (c *cellV2) mapCellAndHosts() *cobra.Command {
+	var cell apidb.CellMapping
+	var verbose bool
+	cmd := c.command("map_cell_and_hosts", "Add a cell with the hosts of the configured database that are not mapped",
+		func(ctx context.Context, w io.Writer, o *opened) (err error) {
+			if cell.Transport, err = o.transport(w, cell.Transport, true); err != nil || cell.Transport == "" {
+				return orAnswer(err, exitFailure)
+			}
+			_, err = o.mapHosts(ctx, w, cell, verbose)
+			return err
+		})
+	cmd.Flags().StringVar(&cell.Transport, "transport-url", "", "URL of the cell's broker (default: that of the configuration)")
+	cmd.Flags().StringVar(&cell.Name, "name", "", "name of the cell")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "print the UUID of the cell when hosts were mapped")
+	return cmd
 }

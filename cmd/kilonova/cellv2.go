@@ -25,7 +25,7 @@ type cellV2 struct{ controlFlags }
 func newCellV2() *cobra.Command {
 	c := &cellV2{}
 	cmd := group("cell_v2", "Cells, and which cell each host and instance is in",
-		c.simpleCellSetup(), c.mapCell0(), c.createCell(), c.updateCell(), c.listCells(), c.deleteCell(),
+		c.simpleCellSetup(), c.mapCellAndHosts(), c.mapCell0(), c.createCell(), c.updateCell(), c.listCells(), c.deleteCell(),
 		c.listHosts(), c.discoverHosts(), c.deleteHost(), c.mapInstances(), c.verifyInstance())
 	c.add(cmd)
 	return cmd
@@ -140,7 +140,8 @@ func (c *cellV2) updateCell() *cobra.Command {
 // Source: nova, cmd/manage.py, CellV2Commands.update_cell. A URL that is wrong
 // is left out there.
 func (o *opened) update(ctx context.Context, w io.Writer, to cellChange) error {
-	if _, err := o.Cell(to.uuid); err != nil {
+	cell, err := o.Cell(to.uuid)
+	if err != nil {
 		return err
 	}
 	transport, err := o.transport(w, to.transport, false)
@@ -150,6 +151,10 @@ func (o *opened) update(ctx context.Context, w io.Writer, to cellChange) error {
 	database, err := o.database(w, to.database, false)
 	if err != nil || database == "" && to.database != "" {
 		return orAnswer(err, 2)
+	}
+	cell.Transport, cell.Database = cmp.Or(transport, cell.Transport), cmp.Or(database, cell.Database)
+	if err := o.Taken(cell); err != nil {
+		return taken(w, 3, err) // it comes before what able says
 	}
 	var note string
 	err = o.UpdateCell(ctx, to.uuid, func(c *apidb.CellMapping) (err error) {
