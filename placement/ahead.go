@@ -169,7 +169,6 @@ func (a *ahead) take(t *tx, b *batch) {
 	for _, hash := range t.held {
 		a.consumers[hash] = b
 	}
-	b.consumers = append(b.consumers, t.held...)
 	for _, h := range t.trees {
 		l := &a.of(t.w, h.root).tree
 		if l.exclusive = l.exclusive || h.exclusive; l.last != b {
@@ -177,12 +176,7 @@ func (a *ahead) take(t *tx, b *batch) {
 			b.pends = append(b.pends, h.root)
 		}
 	}
-	for _, s := range t.sums {
-		if grow := s.asked - s.freed; grow > 0 {
-			a.of(t.w, s.provider).add(s.class, grow)
-			b.use = append(b.use, pendingUse{s.provider, s.class, grow})
-		}
-	}
+	a.keep(t, b)
 	moved := 0
 	for _, s := range t.states {
 		if s.i != none {
@@ -190,7 +184,18 @@ func (a *ahead) take(t *tx, b *batch) {
 			moved++
 		}
 	}
-	b.txs, b.weight = append(b.txs, t), b.weight+t.weight()-moved
+	t.batch, t.parted, b.txs, b.weight = b, b.parted, append(b.txs, t), b.weight+t.weight()-moved
+}
+
+// keep notes the consumers and the usage of a tx with its batch.
+func (a *ahead) keep(t *tx, b *batch) {
+	b.consumers = append(b.consumers, t.held...)
+	for _, s := range t.sums {
+		if grow := s.asked - s.freed; grow > 0 {
+			a.of(t.w, s.provider).add(s.class, grow)
+			b.use = append(b.use, pendingUse{s.provider, s.class, grow})
+		}
+	}
 }
 
 func (p *pend) add(class uint32, amount int64) {
@@ -232,6 +237,11 @@ func (a *ahead) release(w *world, b *batch) {
 	b.use = nil
 }
 
+// idle reports whether no batch under way adds usage.
+func (p *pend) idle() bool {
+	return !slices.ContainsFunc(p.use, func(u classAmount) bool { return u.amount != 0 })
+}
+
 // settle forgets what batch b held, committed or not.
 func (a *ahead) settle(w *world, b *batch) {
 	for _, key := range b.locks {
@@ -255,7 +265,7 @@ func (a *ahead) settle(w *world, b *batch) {
 		if p.tree.last == b {
 			p.tree = lock{}
 		}
-		if p.batch == nil && p.tree.last == nil {
+		if p.batch == nil && p.tree.last == nil && p.idle() {
 			p.use = p.use[:0]
 			a.spare = append(a.spare, p)
 			row.pend = nil

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -22,12 +21,17 @@ type batch struct {
 	consumers []uint64
 	pends     []uint32      // providers with a pend of this batch
 	kept      []store.Key   // classes and traits written again unchanged
+	fences    []string      // guards that are expected and kept; their expectations are the last
 	revision  uint64        // at which the store said that it took effect; 0: it has not said so
+	sent      bool          // the store may have it: only who sends it changes it
 	orphan    bool          // planned on a world that is gone
 	weight    int           // of what is in it, as Engine.limit counts
 	builds    []*batch      // earlier ones under way that moved the same states
 	records   store.Batch   // when sealed
+	extents   []extent      // of the writes in records; nil: not sealed
+	after     uint64        // refused: the feed knows why when it is there; 0: not known
 	answered  chan struct{} // closed when the store said that it took effect
+	parted    chan struct{} // closed, and made anew, when some of its writes are taken out
 	settled   bool          // err is known; done waits for earlier batches
 	done      chan struct{} // closed when settled
 	err       error         // read after done
@@ -112,11 +116,12 @@ func (e *Engine) inAir(id store.BatchID) *batch {
 	return nil
 }
 
-// unanswered returns the last batch sent before b of which the store has not
-// said that it took effect, nil when there is none.
+// unanswered notes that b is sent, and returns the last batch before it of
+// which the store has not said that it took effect, nil when there is none.
 func (e *Engine) unanswered(b *batch) *batch {
 	e.plan.Lock()
 	defer e.plan.Unlock()
+	b.sent = true
 	for _, x := range slices.Backward(e.flying[:max(0, slices.Index(e.flying, b))]) {
 		if x.revision == 0 && !x.settled {
 			return x
@@ -154,17 +159,17 @@ func (e *Engine) land(b *batch, err error) {
 		e.ahead.settle(e.world, first)
 		first.finish(first.err)
 		if first.err != nil {
-			e.dropOpen()
+			e.dropOpen(errConflict, first.after)
 		}
 	}
 }
 
 // dropOpen has the writes of the open batch planned anew; plan is held.
-func (e *Engine) dropOpen() {
+func (e *Engine) dropOpen(why error, after uint64) {
 	if b := e.open; b != nil {
-		e.open = nil
+		e.open, b.after = nil, after
 		e.ahead.settle(e.world, b)
-		b.finish(errConflict)
+		b.finish(why)
 	}
 }
 
@@ -175,10 +180,8 @@ func (e *Engine) openBatch() *batch {
 		e.stamp++
 		stamp := e.stamp
 		e.mu.Unlock()
-		b := &batch{stamp: stamp, answered: make(chan struct{}), done: make(chan struct{})}
-		binary.LittleEndian.PutUint64(b.id[:8], e.ids.Uint64())
-		binary.LittleEndian.PutUint64(b.id[8:], e.ids.Uint64()|1)
-		e.open = b
+		e.open = &batch{stamp: stamp, answered: make(chan struct{}), done: make(chan struct{}), parted: make(chan struct{})}
+		e.name(e.open)
 	}
 	return e.open
 }
@@ -213,8 +216,10 @@ func (t *tx) weight() int {
 func (e *Engine) records(b *batch) store.Batch {
 	r := recorder{w: e.world, weighs: e.weighs, shared: e.cfg.Store.Limits().Shared, out: store.Batch{ID: b.id, Version: b.stamp}}
 	r.reserve(b)
-	for _, t := range b.txs {
+	b.extents = make([]extent, len(b.txs))
+	for k, t := range b.txs {
 		r.add(t)
+		b.extents[k] = extent{len(r.out.Expect), len(r.out.Puts), len(r.out.Deletes)}
 	}
 	for _, s := range b.states {
 		key := store.Key{Kind: kindState, ID: r.nextID()}
@@ -224,7 +229,10 @@ func (e *Engine) records(b *batch) store.Batch {
 		p := e.world.provider(s.provider).pend
 		r.put(key, r.close(encodeState(r.open(maxState), p.generation, p.updated)))
 	}
-	b.kept = r.kept
+	for _, key := range r.fences {
+		r.expect(store.Key{Kind: kindGuard, ID: key}, r.w.guardVersion(key))
+	}
+	b.kept, b.fences = r.kept, r.fences
 	return r.out
 }
 
@@ -423,19 +431,14 @@ func (r *recorder) consumer(c *consumerRecord) {
 }
 
 func (r *recorder) guard(g guardChange) {
-	key := store.Key{Kind: kindGuard, ID: g.key}
-	var version uint64
-	if present := r.w.guards[g.key]; present != nil {
-		version = present.version
-	}
 	if g.keep {
 		if !slices.Contains(r.fences, g.key) { // writes of one batch may share it
 			r.fences = append(r.fences, g.key)
-			r.expect(key, version)
 		}
 		return
 	}
-	r.expect(key, version)
+	key := store.Key{Kind: kindGuard, ID: g.key}
+	r.expect(key, r.w.guardVersion(g.key))
 	if g.remove {
 		r.drop(key)
 	} else {

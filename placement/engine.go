@@ -188,27 +188,48 @@ func (e *Engine) write(ctx context.Context, plan func(*tx) error) error {
 		if b == nil {
 			return nil // nothing to change
 		}
-		if e.wait(ctx, 0, b.done, nil) == stopWaiting {
-			if t == nil {
+		if t == nil {
+			if e.wait(ctx, 0, b.done, nil) == stopWaiting {
 				return ctx.Err() // was still waiting for its turn
 			}
+			continue
+		}
+		if b = e.outcome(ctx, t, b); b == nil {
 			return fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
 		}
-		if t == nil {
-			continue // what it waited for is settled
-		}
-		if !errors.Is(b.err, errConflict) {
+		switch {
+		case errors.Is(b.err, errDropped):
+			continue
+		case !errors.Is(b.err, errConflict):
 			t.reset()
 			e.txs.Put(t)
 			return b.err
 		}
 		// Another writer came first, here or in another engine. Its change is
 		// in the feed, if not yet in the world.
-		if tries++; tries > 1 {
-			e.cfg.Logger.DebugContext(ctx, "write conflicts with another engine's, planning it anew", slog.Int("tries", tries))
-			if err := e.pause(ctx, tries); err != nil {
-				return err
-			}
+		tries++
+		if err := e.pause(ctx, tries, b.after); err != nil {
+			return err
+		}
+	}
+}
+
+// outcome waits for the end of the batch that t is in, and returns it, or what
+// t was put in when it was taken out; nil when ctx ends first.
+func (e *Engine) outcome(ctx context.Context, t *tx, b *batch) *batch {
+	for parted := t.parted; ; {
+		switch e.wait(ctx, 0, b.done, parted) {
+		case 0:
+			return t.batch
+		case stopWaiting:
+			return nil
+		}
+		e.plan.Lock()
+		out := t.batch != b
+		parted = b.parted
+		e.plan.Unlock()
+		if out {
+			return t.batch
 		}
 	}
 }
@@ -234,16 +255,16 @@ func (e *Engine) writeMemory(plan func(*tx) error) error {
 
 // enqueue plans a change and puts it into the open batch, which it returns.
 // Without a tx, the batch is what the plan has to wait for.
-func (e *Engine) enqueue(plan func(*tx) error) (*tx, *batch, error) {
+func (e *Engine) enqueue(plan func(*tx) error) (t *tx, b *batch, err error) {
 	e.plan.Lock()
 	defer e.plan.Unlock()
 	if e.failed != nil {
 		return nil, nil, e.failed
 	}
-	t, _ := e.txs.Get().(*tx)
+	t, _ = e.txs.Get().(*tx)
 	e.mu.RLock()
 	t.w, t.ahead, t.now = e.world, e.ahead, e.cfg.Now().UnixNano()
-	err := plan(t)
+	err = plan(t)
 	e.mu.RUnlock()
 	if err == nil && e.crowded(t) {
 		if len(e.flying) < e.inFlight {
@@ -261,7 +282,7 @@ func (e *Engine) enqueue(plan func(*tx) error) (*tx, *batch, error) {
 		}
 		return nil, nil, err
 	}
-	b := e.openBatch()
+	b = e.openBatch()
 	e.ahead.take(t, b)
 	e.kick()
 	return t, b, nil

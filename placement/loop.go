@@ -140,6 +140,7 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 		e.settle(b, errConflict)
 		return
 	}
+	sure := true // no try may still take effect
 	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
 		prior := e.unanswered(b)
 		res, err := e.cfg.Store.Commit(ctx, b.records)
@@ -151,6 +152,9 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 			e.committed(b, res.Revision)
 			return
 		case res.Outcome == store.Conflict && prior == nil:
+			if e.lose(b, res, sure) {
+				continue
+			}
 			e.settle(b, errConflict)
 			return
 		case res.Outcome == store.Conflict:
@@ -159,6 +163,7 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 			}
 			continue
 		}
+		sure = false
 		e.cfg.Logger.WarnContext(ctx, "outcome of a commit is unknown, sending it again", slog.Any("cause", res.Cause))
 		if e.wait(ctx, wait, b.done, nil) != timeIsUp {
 			return
@@ -176,6 +181,7 @@ func (e *Engine) await(ctx context.Context, b *batch) bool {
 		case <-x.answered:
 		case <-x.done:
 			if x.err != nil {
+				b.after = max(b.after, x.after)
 				return false
 			}
 		case <-ctx.Done():
@@ -261,7 +267,7 @@ func (e *Engine) reload(ctx context.Context, revision *uint64) error {
 	}
 	e.plan.Lock()
 	defer e.plan.Unlock()
-	e.dropOpen()
+	e.dropOpen(errDropped, 0)
 	e.mu.Lock()
 	e.world, e.loaded, *e.ahead = w, loaded, *newAhead()
 	e.feed.restart()
@@ -301,7 +307,7 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 		e.land(b, nil)
 		return nil
 	}
-	e.dropOpen() // its plans name rows that may be another's after this
+	e.invalidate(ev)
 	err := e.applyForeign(ev)
 	e.mu.Unlock()
 	if b != nil && err == nil {
@@ -310,9 +316,19 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 	return err
 }
 
-// pause waits before a write that lost a race is planned again: longer each
+// pause waits before a write that lost a race is planned again: until the feed
+// tells what it lost to, which is known at revision after, or else longer each
 // time, up to 50 ms.
-func (e *Engine) pause(ctx context.Context, tries int) error {
+func (e *Engine) pause(ctx context.Context, tries int, after uint64) error {
+	if tries > 1 {
+		e.cfg.Logger.DebugContext(ctx, "write conflicts with another engine's, planning it anew", slog.Int("tries", tries))
+	}
+	if after > 0 {
+		return e.reach(ctx, after)
+	}
+	if tries == 1 {
+		return nil
+	}
 	if e.wait(ctx, min(time.Duration(tries)*time.Millisecond, 50*time.Millisecond), nil, nil) == stopWaiting {
 		return ctx.Err()
 	}

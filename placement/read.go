@@ -215,7 +215,11 @@ func (e *Engine) ProjectUsages(f UsageFilter) []Usage {
 func (e *Engine) Guard(key string) uint64 {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if g := e.world.guards[key]; g != nil {
+	return e.world.guardVersion(key)
+}
+
+func (w *world) guardVersion(key string) uint64 {
+	if g := w.guards[key]; g != nil {
 		return g.version
 	}
 	return 0

@@ -31,6 +31,8 @@ type tx struct {
 	sumAt   map[uint64]int // place in sums by provider and class; when they are many
 	stateAt map[uint32]int // place in states by provider; when they are many
 	blocked *batch         // the plan must wait for it
+	batch   *batch         // what it is in
+	parted  chan struct{}  // the batch's when it came there
 }
 
 // stateChange advances a provider: bump is added to the API generation, the

@@ -119,7 +119,8 @@ func (o Outcome) String() string {
 // start at 1 and grow by one a batch that took effect, foreign ones included;
 // a store may skip numbers but never goes back. Conflicts is set when
 // Conflict: every expectation that did not hold, with the record's present
-// version (0: absent) and value. Cause says why the outcome is Unknown.
+// version (0: absent) and value; Revision is then one at which all of them were
+// so, for who wants to see them in the feed, or 0. Cause says why the outcome is Unknown.
 type Result struct {
 	Outcome   Outcome
 	Revision  uint64

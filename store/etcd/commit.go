@@ -92,10 +92,11 @@ func refused(b store.Batch, res *pb.TxnResponse) (store.Result, error) {
 	if own := res.Responses[0].GetResponseRange().Kvs; len(own) > 0 {
 		return committed(own[0].CreateRevision), nil // by an earlier try
 	}
-	out := store.Result{Outcome: store.Conflict}
+	out, newest, told := store.Result{Outcome: store.Conflict}, int64(0), true
 	for i, x := range b.Expect {
 		present := store.Record{Key: x.Key}
-		if kvs := res.Responses[1+i].GetResponseRange().Kvs; len(kvs) > 0 {
+		kvs := res.Responses[1+i].GetResponseRange().Kvs
+		if len(kvs) > 0 {
 			var err error
 			if present, err = decode(x.Key, kvs[0].Value); err != nil {
 				return store.Result{}, err
@@ -103,7 +104,15 @@ func refused(b store.Batch, res *pb.TxnResponse) (store.Result, error) {
 		}
 		if present.Version != x.Version {
 			out.Conflicts = append(out.Conflicts, present)
+			if len(kvs) > 0 {
+				newest = max(newest, kvs[0].ModRevision)
+			} else {
+				told = false // it was deleted, who knows when
+			}
 		}
+	}
+	if told {
+		out.Revision = uint64(newest)
 	}
 	return out, nil
 }

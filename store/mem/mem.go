@@ -117,7 +117,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error)
 	case err != nil:
 		return store.Result{}, err
 	case len(conflicts) > 0:
-		return store.Result{Outcome: store.Conflict, Conflicts: conflicts}, nil
+		return store.Result{Outcome: store.Conflict, Conflicts: conflicts, Revision: s.feed.Last()}, nil
 	}
 	return store.Result{Outcome: store.Committed, Revision: s.apply(b)}, nil
 }
