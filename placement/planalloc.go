@@ -19,16 +19,19 @@ const (
 // Source: placement, objects/allocation.py, replace_all and
 // _check_capacity_exceeded; handlers/util.py, ensure_consumer.
 func (t *tx) setAllocations(wr *AllocationWrite) error {
-	if err := checkDistinct(wr.Consumers); err != nil {
+	if err := t.checkDistinct(wr.Consumers); err != nil {
 		return err
 	}
+	t.found = t.found[:0]
 	for k := range wr.Consumers { // all generations before anything else
-		if _, _, err := t.consumer(&wr.Consumers[k]); err != nil {
+		old, err := t.consumer(&wr.Consumers[k])
+		if err != nil {
 			return err
 		}
+		t.found = append(t.found, old)
 	}
 	for k := range wr.Consumers {
-		if err := t.replaceConsumer(&wr.Consumers[k]); err != nil {
+		if err := t.replaceConsumer(&wr.Consumers[k], t.found[k]); err != nil {
 			return err
 		}
 	}
@@ -38,15 +41,18 @@ func (t *tx) setAllocations(wr *AllocationWrite) error {
 	return t.carry(wr)
 }
 
-func checkDistinct(consumers []ConsumerAllocations) error {
+func (t *tx) checkDistinct(consumers []ConsumerAllocations) error {
 	if len(consumers) < 2 {
 		return nil
 	}
-	seen := make(map[UUID]struct{}, len(consumers))
-	for k := range consumers {
-		seen[consumers[k].Consumer] = struct{}{}
+	if t.seen == nil {
+		t.seen = make(map[UUID]int, len(consumers))
 	}
-	if len(seen) != len(consumers) {
+	clear(t.seen)
+	for k := range consumers {
+		t.seen[consumers[k].Consumer] = k
+	}
+	if len(t.seen) != len(consumers) {
 		return badInput("consumers", len(consumers), "each consumer once in a write")
 	}
 	return nil
@@ -54,27 +60,23 @@ func checkDistinct(consumers []ConsumerAllocations) error {
 
 // consumer takes the consumer of ca for the tx and checks its generation. It
 // returns nil for one that is not there yet.
-func (t *tx) consumer(ca *ConsumerAllocations) (i uint32, old *consumer, err error) {
+func (t *tx) consumer(ca *ConsumerAllocations) (old *consumer, err error) {
 	if ca.Consumer.IsZero() {
-		return 0, nil, badInput("consumer_uuid", ca.Consumer, "a UUID that is not all zero")
+		return nil, badInput("consumer_uuid", ca.Consumer, "a UUID that is not all zero")
 	}
 	if err := t.lockConsumer(t.w.hashUUID(&ca.Consumer)); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	i, known := t.w.findConsumer(ca.Consumer)
-	if known {
+	if i, known := t.w.findConsumer(ca.Consumer); known {
 		old = t.w.consumers.at(i)
 	}
-	return i, old, checkConsumerGeneration(ca, old)
+	return old, checkConsumerGeneration(ca, old)
 }
 
-func (t *tx) replaceConsumer(ca *ConsumerAllocations) error {
-	i, old, err := t.consumer(ca)
-	if err != nil {
-		return err
-	}
+// replaceConsumer plans what a consumer, nil for a new one, holds from now on.
+func (t *tx) replaceConsumer(ca *ConsumerAllocations, old *consumer) error {
 	if len(ca.Allocations) == 0 {
-		return t.emptyConsumer(i, old)
+		return t.emptyConsumer(old)
 	}
 	r, err := t.consumerRecord(ca, old)
 	if err != nil {
@@ -108,10 +110,11 @@ func checkConsumerGeneration(ca *ConsumerAllocations, old *consumer) error {
 
 // emptyConsumer plans the removal of a consumer. One that is not there is
 // gone already.
-func (t *tx) emptyConsumer(i uint32, old *consumer) error {
+func (t *tx) emptyConsumer(old *consumer) error {
 	if old == nil {
 		return nil
 	}
+	i, _ := t.w.findConsumer(old.uuid)
 	t.gone = append(t.gone, i)
 	return t.free(old, 1)
 }
@@ -123,8 +126,8 @@ func (t *tx) free(old *consumer, bump int64) error {
 		if err := t.lockTree(t.w.provider(a.provider).root, false); err != nil {
 			return err
 		}
-		t.sum(a.provider, a.class).freed += a.amount
 		t.advanceOnce(a.provider, bump)
+		t.sum(a.provider, a.class).freed += a.amount
 	}
 	return nil
 }
@@ -215,9 +218,9 @@ func (t *tx) allocRow(who UUID, a *Allocation) (allocRow, error) {
 	} else if rule := inv.unitRule(a.Amount); rule != "" {
 		return allocRow{}, &CapacityError{Provider: a.Provider, Class: a.Class, Amount: a.Amount, Sum: a.Amount, Capacity: inv.Capacity(), Rule: rule}
 	}
+	t.advanceOnce(i, 1)
 	s := t.sum(i, class)
 	s.asked = addSat(s.asked, a.Amount)
-	t.advanceOnce(i, 1)
 	return allocRow{i, class, a.Amount}, nil
 }
 

@@ -108,7 +108,7 @@ func (t *tx) restoreConsumer(r *ConsumerRecord) error {
 		return badInput("allocations", 0, "at least one allocation")
 	}
 	ca := ConsumerAllocations{Consumer: r.UUID, Project: r.Project, User: r.User, Type: r.Type, Generation: AnyGeneration, Allocations: r.Allocations}
-	_, old, err := t.consumer(&ca)
+	old, err := t.consumer(&ca)
 	if err != nil {
 		return err
 	}
@@ -160,8 +160,8 @@ func (t *tx) restoredRow(a *Allocation) (allocRow, error) {
 	if t.w.provider(i).row(class) == nil {
 		return allocRow{}, &CapacityError{Provider: a.Provider, Class: a.Class, Amount: a.Amount, Sum: a.Amount, Rule: RuleNoInventory}
 	}
+	t.advanceOnce(i, 0)
 	s := t.sum(i, class)
 	s.asked = addSat(s.asked, a.Amount)
-	t.advanceOnce(i, 0)
 	return allocRow{i, class, a.Amount}, nil
 }

@@ -27,9 +27,12 @@ type tx struct {
 	locks   []heldLock
 	held    []uint64 // consumers, by the hash of the UUID
 	trees   []heldTree
+	found   []*consumer    // planning scratch: of a write, as they are; nil: not yet
+	seen    map[UUID]int   // consumers of a write
 	sums    []sum          // planning scratch: usage asked for, by provider and class
 	sumAt   map[uint64]int // place in sums by provider and class; when they are many
 	stateAt map[uint32]int // place in states by provider; when they are many
+	summed  int            // how many of sums are in sumAt
 	blocked *batch         // the plan must wait for it
 	batch   *batch         // what it is in
 	parted  chan struct{}  // the batch's when it came there
@@ -43,6 +46,7 @@ type stateChange struct {
 	bump int64
 	uuid UUID
 	time int64 // to note as that of the change; 0: the tx's own
+	sums int   // from where on in the tx's sums those of the provider are
 }
 
 func (s stateChange) when(now int64) int64 {
@@ -74,11 +78,12 @@ type sum struct {
 
 func (t *tx) reset() {
 	clear(t.consumers) // let go of what they point at
+	clear(t.found)
 	*t = tx{
 		consumers: t.consumers[:0], gone: t.gone[:0], states: t.states[:0], defs: t.defs[:0], dropped: t.dropped[:0],
 		symbols: t.symbols[:0], guards: t.guards[:0], attached: t.attached[:0], parents: t.parents[:0],
 		locks: t.locks[:0], held: t.held[:0], trees: t.trees[:0], sums: t.sums[:0],
-		sumAt: emptied(t.sumAt), stateAt: emptied(t.stateAt),
+		sumAt: emptied(t.sumAt), stateAt: emptied(t.stateAt), found: t.found[:0], seen: emptied(t.seen),
 	}
 }
 
@@ -99,31 +104,39 @@ func emptied[K comparable](m map[K]int) map[K]int {
 	return m
 }
 
+// sum returns what the tx asks of an inventory, nothing so far when that is
+// new. Providers with sums have states, which were there first.
 func (t *tx) sum(provider, class uint32) *sum {
-	if len(t.sums) < many {
-		for k := range t.sums {
-			if t.sums[k].provider == provider && t.sums[k].class == class {
-				return &t.sums[k]
-			}
-		}
-		t.sums = append(t.sums, sum{provider: provider, class: class})
-		return &t.sums[len(t.sums)-1]
+	if n := len(t.states) - 1; n >= 0 && t.states[n].i == provider && len(t.sums)-t.states[n].sums < many {
+		return t.sumFrom(t.states[n].sums, provider, class)
 	}
-	if len(t.sumAt) == 0 {
-		if t.sumAt == nil {
-			t.sumAt = map[uint64]int{}
-		}
-		for k := range t.sums {
-			t.sumAt[t.sums[k].key()] = k
-		}
+	if len(t.sums) < many {
+		return t.sumFrom(0, provider, class)
+	}
+	if t.sumAt == nil {
+		t.sumAt = map[uint64]int{}
+	}
+	for ; t.summed < len(t.sums); t.summed++ {
+		t.sumAt[t.sums[t.summed].key()] = t.summed
 	}
 	s := sum{provider: provider, class: class}
 	k, known := t.sumAt[s.key()]
 	if !known {
 		k = len(t.sums)
-		t.sums, t.sumAt[s.key()] = append(t.sums, s), k
+		t.sums = append(t.sums, s)
 	}
 	return &t.sums[k]
+}
+
+// sumFrom looks for a sum at each from a place on.
+func (t *tx) sumFrom(at int, provider, class uint32) *sum {
+	for k := at; k < len(t.sums); k++ {
+		if t.sums[k].provider == provider && t.sums[k].class == class {
+			return &t.sums[k]
+		}
+	}
+	t.sums = append(t.sums, sum{provider: provider, class: class})
+	return &t.sums[len(t.sums)-1]
 }
 
 func (s *sum) key() uint64 { return uint64(s.provider)<<32 | uint64(s.class) }
@@ -131,13 +144,16 @@ func (s *sum) key() uint64 { return uint64(s.provider)<<32 | uint64(s.class) }
 // state returns what the tx does to the state of provider i, nothing so far
 // when that is new.
 func (t *tx) state(i uint32) *stateChange {
+	if n := len(t.states) - 1; n >= 0 && t.states[n].i == i {
+		return &t.states[n] // mostly the same as before
+	}
 	if len(t.states) < many {
 		for k := range t.states {
 			if t.states[k].i == i {
 				return &t.states[k]
 			}
 		}
-		t.states = append(t.states, stateChange{i: i})
+		t.states = append(t.states, stateChange{i: i, sums: len(t.sums)})
 		return &t.states[len(t.states)-1]
 	}
 	if len(t.stateAt) == 0 {
@@ -151,7 +167,7 @@ func (t *tx) state(i uint32) *stateChange {
 	k, known := t.stateAt[i]
 	if !known {
 		k = len(t.states)
-		t.states, t.stateAt[i] = append(t.states, stateChange{i: i}), k
+		t.states, t.stateAt[i] = append(t.states, stateChange{i: i, sums: len(t.sums)}), k
 	}
 	return &t.states[k]
 }

@@ -121,10 +121,10 @@ func (v *view) enter(uuid placement.UUID) uint32 {
 	i := uint32(len(v.rows))
 	if n := len(v.free); n > 0 {
 		i, v.free = v.free[n-1], v.free[:n-1]
-		*v.rows[i] = row{uuid: uuid}
 	} else {
-		v.rows = append(v.rows, &row{uuid: uuid})
+		v.rows = append(v.rows, new(row))
 	}
+	v.rows[i].renew(uuid)
 	v.byUUID[uuid] = i
 	return i
 }

@@ -6,23 +6,31 @@ import (
 )
 
 // A row is what the scheduler knows of one host. It is only touched under the
-// scheduler's lock, so that its state may change in place.
+// scheduler's lock, so that its state may change in place. What decides whether
+// a host will do is in front, close together: of many hosts nothing else is
+// looked at.
 type row struct {
 	uuid      placement.UUID
-	state     scheduler.HostState
+	gone      bool // no record or no tree of providers: not a host
+	flat      bool // one provider that nobody else serves: stock says what fits
+	stale     bool // read the engine before use
+	redefined bool // and the record
+	known     bool // state.Instances is up to date
+	weighed   bool
+	score     float64 // by weighers that do not look at the request; valid when weighed
+	stock     []stock // in first, as long as there is room
+	touched   uint64  // number of the latest entry of the log about this host
+	defined   uint64  // number of the latest one that is about more than usage
+	first     [3]stock
+	claims    []claim              // of this scheduler, not yet known to be committed
 	record    *scheduler.HostState // that state was made from
-	gone      bool                 // no record or no tree of providers: not a host
-	flat      bool                 // one provider that nobody else serves: stock says what fits
-	stale     bool                 // read the engine before use
-	redefined bool                 // and the record
-	known     bool                 // state.Instances is up to date
-	stock     []stock
-	claims    []claim // of this scheduler, not yet known to be committed
+	state     scheduler.HostState
+}
 
-	touched uint64  // number of the latest entry of the log about this host
-	defined uint64  // number of the latest one that is about more than usage
-	score   float64 // by weighers that do not look at the request; valid when weighed
-	weighed bool
+// renew makes the row that of a host of which nothing is known.
+func (r *row) renew(uuid placement.UUID) {
+	*r = row{uuid: uuid}
+	r.stock = r.first[:0]
 }
 
 // stock is an inventory of a host, summed up over its tree.
