@@ -21,7 +21,8 @@ const MaxBody = 10 << 20
 
 const (
 	largeBody   = 1 << 20   // a body of more bytes takes a place among few
-	largeAtOnce = 4         // how many; they are parsed and worked on one by one
+	largeAtOnce = 4         // how many
+	costlyBody  = 128 << 10 // a body of more bytes is parsed and worked on alone: its values may take a hundred times its size
 	firstBuffer = 32 << 10  // for a body without a place that says it is longer
 	keepBuffer  = 128 << 10 // buffers that grew beyond are not kept
 )
@@ -43,7 +44,7 @@ type call struct {
 	status int
 	sent   int64
 	large  bool   // holds a place among those with a large body
-	alone  bool   // is the one with a large body that was read
+	alone  bool   // is the one with a costly body that was read
 	in     []byte // body of the request
 	out    []byte // body of the answer
 
@@ -174,7 +175,7 @@ func (c *call) readBody() error {
 			return bad("The body could not be read: " + err.Error())
 		}
 	}
-	if large && !c.take(c.s.alone, &c.alone) {
+	if len(c.in) > costlyBody && !c.take(c.s.alone, &c.alone) {
 		return bad("The request ended before it was answered.")
 	}
 	return nil
