@@ -22,9 +22,7 @@ func Parse(body []byte) (Value, error) {
 	if !utf8.ValidString(p.src) {
 		return Value{}, errors.New("it is not valid UTF-8")
 	}
-	if len(p.src) > MaxValues && p.tooMany() {
-		return Value{}, fmt.Errorf("more than %d values", MaxValues)
-	}
+	p.doomed = len(p.src) > MaxValues && p.tooMany()
 	var v Value
 	if err := p.value(&v, 0); err != nil {
 		return Value{}, err
@@ -40,11 +38,12 @@ type parser struct {
 	src    string
 	at     int
 	values int
+	doomed bool // there are too many values: none is kept on the way to what is wrong first
 }
 
 // tooMany reports whether the commas outside of texts alone make more than
 // MaxValues values. It is there so that who sends ten million of them does not
-// have half a million made first.
+// have half a million kept first.
 func (p *parser) tooMany() bool {
 	commas, text := 0, false
 	for i := 0; i < len(p.src); i++ {
@@ -128,6 +127,9 @@ func (p *parser) array(v *Value, depth int) error {
 		return nil
 	}
 	for {
+		if p.doomed {
+			v.Items = v.Items[:0]
+		}
 		v.Items = append(v.Items, Value{})
 		if err := p.value(&v.Items[len(v.Items)-1], depth+1); err != nil {
 			return err
@@ -170,6 +172,9 @@ func (p *parser) object(v *Value, depth int) error {
 			return p.fail("expecting ':'")
 		}
 		p.at++
+		if p.doomed {
+			v.Items = v.Items[:0]
+		}
 		v.Keys, v.Items = append(v.Keys, key), append(v.Items, Value{})
 		if err := p.value(&v.Items[len(v.Items)-1], depth+1); err != nil {
 			return err

@@ -27,7 +27,9 @@ func TestParseRefuses(t *testing.T) {
 		{`[1 2]`, "expecting ',' or ']'"},
 		{`{"a" 1}`, "expecting ':'"},
 		{strings.Repeat("[", 100000), "nested deeper"},
-		{"[" + strings.Repeat("1,", MaxValues) + "1]", "more than 524288 values"},
+		{"[" + strings.Repeat("1,", MaxValues) + "1]", "more than 524288 values at byte"},
+		{"{" + strings.Repeat(`"a":1,`, MaxValues) + `"a":1}`, "repeated key"},
+		{"[[1 2]," + strings.Repeat("1,", MaxValues) + "1]", "expecting ','"},
 		{"[" + strings.Repeat("[1],", MaxValues/2) + "1]", "more than 524288 values at byte"},
 		{`["\"` + strings.Repeat(",", MaxValues+1) + `\\",` + strings.Repeat("1,", 1000) + "x]", "expecting a value"},
 	} {
