@@ -142,12 +142,13 @@ func (f *benchSchedulerFlags) weighers(name string, o *scheduler.Options) ([]sch
 	case "best-fit":
 		return []scheduler.Weigher{pack.NewBestFit(1)}, nil
 	case "fgd":
-		var mix pack.Mix
+		var mix []string
 		for k := range slices.Max(f.cfg.Shapes) {
 			flavor := bench.SchedulingFlavor(k)
-			mix.Add(pack.DemandOf(&flavor), 1)
+			mix = append(mix, fmt.Sprintf("%d:%d:%d=1", flavor.VCPUs, flavor.MemoryMiB, flavor.RootGiB))
 		}
-		return []scheduler.Weigher{pack.NewFragmentation(pack.NewFragments(&mix), 1), pack.NewBestFit(1e-3)}, nil
+		measure, err := pack.MeasureOf(&scheduler.Options{RequestMix: mix}, nil)
+		return []scheduler.Weigher{pack.NewFragmentation(measure, 1), pack.NewBestFit(1e-3)}, err
 	default:
 		return weigh.Choose(o)
 	}
