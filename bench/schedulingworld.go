@@ -14,7 +14,7 @@ import (
 
 // thousand is how many servers the largest request asks for, and fewTimes how
 // often it is made.
-const thousand, fewTimes = 1000, 5
+const thousand, fewTimes = 1000, 15
 
 // numbered returns the UUID of number n of a kind, as random as real ones are.
 func numbered(kind, n int) placement.UUID {
