@@ -8,9 +8,10 @@
 // An engine is a model too, of what package placement does: claims gather in
 // an open batch of so many records; a few batches are under way at once, and one
 // that builds on another waits until that is answered; one that was refused is
-// planned anew, or sent again when one before it had no answer yet. The feed
-// brings every batch in the order in which it took effect, and with each of
-// another engine the open batch is planned anew.
+// sent again without what it lost, or as it is when one before it had no answer
+// yet; what it lost is planned anew when the feed tells of it. The feed brings
+// every batch in the order in which it took effect, and with each of another
+// engine what the open batch holds of its hosts is planned anew.
 //
 // Before a case is reported, its claims are counted: each that was acknowledged
 // is in the store once, no host holds more than its capacity, and every engine

@@ -9,7 +9,6 @@ import (
 type claim struct {
 	number int
 	host   int32
-	tries  int
 	begun  time.Duration
 	fresh  bool          // it was refused on a world that was asked for after it came
 	ended  func(ok bool) // tells the caller
@@ -175,18 +174,74 @@ func (e *engine) send() {
 	}
 }
 
-// answer is what the store said of b.
-func (e *engine) answer(b *batch, committed bool) {
+// answer is what the store said of b: the hosts that it lost, none when it took
+// effect. Without them it is sent again, if anything of it stays.
+func (e *engine) answer(b *batch, lost []expectation) {
 	switch {
 	case b.settled:
-	case committed:
+	case len(lost) == 0:
 		b.answered = true
 	case b.prior != nil:
 		b.away, b.behind = false, b.prior
-	default:
+	case len(lost) == len(b.hosts):
 		e.land(b, true)
+	default:
+		b.away = false
+		for _, x := range e.flying[slices.Index(e.flying, b):] {
+			e.part(x, lost, e.retry)
+		}
+		if e.open != nil {
+			e.part(e.open, lost, e.retry)
+		}
 	}
 	e.kick()
+}
+
+// part takes the claims of lost hosts out of b, which is not on its way, and
+// has them planned anew.
+func (e *engine) part(b *batch, lost []expectation, again func(*claim)) {
+	gone := func(host int32) bool {
+		return slices.ContainsFunc(lost, func(x expectation) bool { return x.host == host })
+	}
+	if b.away || !slices.ContainsFunc(b.hosts, func(x expectation) bool { return gone(x.host) }) {
+		return
+	}
+	var out []*claim
+	b.claims = slices.DeleteFunc(b.claims, func(c *claim) bool {
+		if !gone(c.host) {
+			return false
+		}
+		e.ahead[c.host].use--
+		out = append(out, c)
+		return true
+	})
+	b.hosts = slices.DeleteFunc(b.hosts, func(x expectation) bool {
+		if !gone(x.host) {
+			return false
+		}
+		e.release(b, x.host)
+		return true
+	})
+	if b == e.open && len(b.claims) == 0 {
+		e.open = nil
+	}
+	for _, c := range out {
+		again(c)
+	}
+}
+
+// release lets go of what b held of a host.
+func (e *engine) release(b *batch, host int32) {
+	p := e.ahead[host]
+	if p == nil {
+		return // let go of with a later batch
+	}
+	if p.last == b {
+		p.last = nil
+	}
+	if p.last == nil && p.use == 0 {
+		delete(e.ahead, host)
+	}
 }
 
 // apply makes a batch visible that took effect.
@@ -203,7 +258,9 @@ func (e *engine) apply(b *batch) {
 		e.kick()
 		return
 	}
-	e.dropOpen()
+	if e.open != nil {
+		e.part(e.open, b.hosts, e.anew)
+	}
 	late := time.Duration(0)
 	if b.acked > 0 {
 		late = e.now - b.acked
@@ -244,16 +301,7 @@ func (e *engine) dropOpen() {
 func (e *engine) finish(b *batch) {
 	b.done = true
 	for _, x := range b.hosts {
-		p := e.ahead[x.host]
-		if p == nil {
-			continue // let go of with a later batch
-		}
-		if p.last == b {
-			p.last = nil
-		}
-		if p.last == nil && p.use == 0 {
-			delete(e.ahead, x.host)
-		}
+		e.release(b, x.host)
 	}
 	for _, c := range b.claims {
 		if !b.failed {
@@ -267,13 +315,14 @@ func (e *engine) finish(b *batch) {
 	}
 }
 
-// retry plans c anew, from the second time on after a while.
+// retry plans c anew when the feed tells what it lost to.
 func (e *engine) retry(c *claim) {
-	c.tries++
 	e.retries++
-	wait := time.Duration(0)
-	if c.tries > 1 {
-		wait = min(time.Duration(c.tries)*time.Millisecond, 50*time.Millisecond)
-	}
-	e.after(wait, func() { e.plan(c) })
+	e.at(max(e.now, e.heard), func() { e.plan(c) })
+}
+
+// anew plans c anew at once.
+func (e *engine) anew(c *claim) {
+	e.retries++
+	e.after(0, func() { e.plan(c) })
 }

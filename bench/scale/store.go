@@ -54,14 +54,16 @@ func (s *sharedStore) take() {
 // judge decides about b, whose turn comes at a time; it returns when b is
 // done.
 func (s *sharedStore) judge(b *batch, at time.Duration) (end time.Duration) {
-	committed := true
+	var lost []expectation
 	for _, x := range b.hosts {
-		committed = committed && s.version[x.host] == x.expect
+		if s.version[x.host] != x.expect {
+			lost = append(lost, x)
+		}
 	}
-	if !committed {
+	if len(lost) > 0 {
 		end = at + s.took(s.work.of(b.records(), 0))
 		s.refused++
-		s.at(end, func() { b.engine.answer(b, false) })
+		s.at(end, func() { b.engine.answer(b, lost) })
 		return end
 	}
 	s.taken++
@@ -73,7 +75,7 @@ func (s *sharedStore) judge(b *batch, at time.Duration) (end time.Duration) {
 		s.applied[c.number]++
 	}
 	end = at + s.took(s.work.of(b.records(), len(s.engines)))
-	s.at(end, func() { b.engine.answer(b, true) })
+	s.at(end, func() { b.engine.answer(b, nil) })
 	for _, e := range s.engines {
 		e.heard = max(e.heard, end+s.costs.Feed.draw(s.rng))
 		s.at(e.heard, func() { e.apply(b) })
