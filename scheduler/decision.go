@@ -30,7 +30,7 @@ type candidate struct {
 
 func newDecision(p *Pipeline, q *Query, why *Explanation) *decision {
 	d := &decision{Pipeline: p, query: q, why: why, spec: *q.Spec, chosen: make([]bool, len(q.Hosts))}
-	d.request = Request{Spec: &d.spec, Now: q.Now, Rebuild: isRebuild(q.Spec)}
+	d.request = Request{Spec: &d.spec, Now: q.Now, Rebuild: q.Spec.Rebuilds()}
 	if g := q.Spec.Group; g != nil {
 		d.request.GroupHosts = slices.Clone(g.Hosts)
 		d.request.setMembers(g.Members)
@@ -42,10 +42,10 @@ func newDecision(p *Pipeline, q *Query, why *Explanation) *decision {
 	return d
 }
 
-// isRebuild reports whether a request only checks an instance's own host.
+// Rebuilds reports whether a request only checks an instance's own host.
 //
 // Source: nova, scheduler/utils.py, request_is_rebuild.
-func isRebuild(s *RequestSpec) bool {
+func (s *RequestSpec) Rebuilds() bool {
 	return slices.Equal(s.Hint(checkType), []string{"rebuild"})
 }
 

@@ -97,7 +97,7 @@ func (s *HostSet) selectNamed(spec *RequestSpec, now time.Time, rng *rand.Rand) 
 // filters have to be asked.
 func (s *HostSet) columnar(spec *RequestSpec, rng *rand.Rand) bool {
 	cfg := &s.p.cfg
-	if len(spec.Instances) == 0 || len(s.odd) > 0 || named(spec) || isRebuild(spec) || cfg.MaxAttempts > maxHead ||
+	if len(spec.Instances) == 0 || len(s.odd) > 0 || named(spec) || spec.Rebuilds() || cfg.MaxAttempts > maxHead ||
 		len(spec.Instances) > 1 && s.draws(rng) ||
 		rng != nil && (cfg.ShuffleBest || cfg.HostSubsetSize+cfg.MaxAttempts > maxHead) {
 		return false

@@ -80,10 +80,13 @@ func (k *Keeper) Consume(s *scheduler.RequestSpec, h *scheduler.HostState, filte
 	}
 	f := k.fitter()
 	defer k.fitters.Put(f)
-	if k.chooses(i, h) {
-		if len(h.Candidates) == 0 {
-			return fmt.Errorf("host %s: %w", h.Host, ErrNoCandidate)
-		}
+	switch {
+	case k.placement && i.placed() && s.Rebuilds(): // Nova asks for no candidates then, and fails to take the devices
+		return fmt.Errorf("host %s, rebuild: %w", h.Host, ErrNoCandidate)
+	case !k.chooses(i, h):
+	case len(h.Candidates) == 0:
+		return fmt.Errorf("host %s: %w", h.Host, ErrNoCandidate)
+	default:
 		f.candidate = &h.Candidates[0]
 	}
 	host, i, err = f.Consume(host, i, limits)

@@ -147,6 +147,25 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestConsumeOnRebuild takes no devices that are in placement for a rebuild.
+func TestConsumeOnRebuild(t *testing.T) {
+	t.Parallel()
+	k := placedKeeper(t, `{"name": "a", "resource_class": "A"}`)
+	for _, rebuild := range []bool{false, true} {
+		spec, h := wants("a:2"), &scheduler.HostState{
+			PCIPools:   []byte(`[{"vendor_id": "1", "product_id": "1", "numa_node": null, "count": 2, "tags": {"rp_uuid": "near"}}]`),
+			Candidates: []scheduler.Candidate{{Mappings: map[string][]string{suffixOf(0, 0): {"near"}, suffixOf(0, 1): {"near"}}}},
+		}
+		if rebuild {
+			spec.Hints = map[string][]string{"_nova_check_type": {"rebuild"}}
+		}
+		err := k.Consume(spec, h, true)
+		if errors.Is(err, ErrNoCandidate) != rebuild || (err != nil) != rebuild {
+			t.Errorf("rebuild %v: %v", rebuild, err)
+		}
+	}
+}
+
 // TestPinInPlacement holds that no device is given away whose provider nobody
 // claims.
 func TestPinInPlacement(t *testing.T) {
