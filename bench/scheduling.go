@@ -186,7 +186,7 @@ func indexed(ctx context.Context, cfg *SchedulingConfig, c spot) (SchedulingRow,
 	row.CPU = micros(cfg.CPU()-cpu) / float64(row.Decisions)
 	row.PerSecond, row.Latency, row.RankBytes = watch.perSecond(), watch.percentiles(), s.Stats().RankBytes
 	more := 0
-	row.ThousandMS, err = thousands(cfg, func(n int) (int, error) {
+	row.ThousandMS, err = thousands(cfg, c.hosts, func(n int) (int, error) {
 		more += thousand
 		chosen, err := s.Schedule(ctx, requestOf(0, c.shapes+row.Decisions+n, thousand))
 		return len(chosen), err
@@ -199,11 +199,11 @@ func indexed(ctx context.Context, cfg *SchedulingConfig, c spot) (SchedulingRow,
 }
 
 // thousands returns the median processor time, in milliseconds, of fewTimes
-// requests for 1,000 servers, or of those that time is left for; do gets the
-// number of the first.
-func thousands(cfg *SchedulingConfig, do func(first int) (int, error)) (float64, error) {
+// requests for 1,000 servers, or of those that time is left for and half of the
+// hosts' room; do gets the number of the first.
+func thousands(cfg *SchedulingConfig, hosts int, do func(first int) (int, error)) (float64, error) {
 	var taken []time.Duration
-	for begun := cfg.CPU(); len(taken) < fewTimes && cfg.CPU()-begun < cfg.atMost(); {
+	for begun := cfg.CPU(); len(taken) < min(fewTimes, 2*hosts) && cfg.CPU()-begun < cfg.atMost(); {
 		since := cfg.CPU()
 		placed, err := do(len(taken) * thousand)
 		if taken = append(taken, cfg.CPU()-since); err != nil {
@@ -267,7 +267,7 @@ func nova(ctx context.Context, cfg *SchedulingConfig, c spot) (SchedulingRow, er
 	row.Decisions = len(watch.claims)
 	row.CPU = micros(cfg.CPU()-cpu) / float64(row.Decisions)
 	row.PerSecond, row.Latency = watch.perSecond(), watch.percentiles()
-	row.ThousandMS, err = thousands(cfg, func(n int) (int, error) {
+	row.ThousandMS, err = thousands(cfg, c.hosts, func(n int) (int, error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}

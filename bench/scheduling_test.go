@@ -48,7 +48,7 @@ func TestMeasureScheduling(t *testing.T) {
 		if row.Shapes == 1 {
 			want := 2 // of 99 instances on 50 hosts
 			if row.Profile == "indexed" {
-				want = 102 // and 5,001 more
+				want = 302 // and 15,001 more
 				require.Positive(t, row.RankBytes)
 			}
 			require.Equal(t, want, row.MostOnAHost, row.Profile)
