@@ -177,14 +177,12 @@ func (a *ahead) take(t *tx, b *batch) {
 		}
 	}
 	a.keep(t, b)
-	moved := 0
 	for _, s := range t.states {
 		if s.i != none {
 			a.advance(t, s, b)
-			moved++
 		}
 	}
-	t.batch, t.parted, b.txs, b.weight = b, b.parted, append(b.txs, t), b.weight+t.weight()-moved
+	t.batch, t.parted, b.txs, b.weight = b, b.parted, append(b.txs, t), b.weight+t.weight()-t.moves()
 }
 
 // keep notes the consumers and the usage of a tx with its batch.

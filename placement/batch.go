@@ -210,6 +210,16 @@ func (t *tx) weight() int {
 	return n
 }
 
+// moves is how many existing providers' states t moves.
+func (t *tx) moves() (n int) {
+	for k := range t.states {
+		if t.states[k].i != none {
+			n++
+		}
+	}
+	return n
+}
+
 // records turns a batch into what the store takes; plan and mu are held for
 // reading. Every record that the writes relied on is expected at the version
 // that they saw.

@@ -99,9 +99,11 @@ func (l *lost) losers(b *batch) (which []bool, n int) {
 }
 
 // part takes the writes that rely on what is lost out of b, and out of the
-// batches after it that are not sent yet: those that build on b are not. It reports false, and does nothing, when that leaves nothing of b or
-// all of it, or when some of them are not claims. Writes that are taken out are planned anew
-// when the feed has reached revision after. plan is held.
+// batches after it that are not sent yet, as those that build on b are not. It
+// reports false, and does nothing, when nothing of b would stay, when nothing
+// of one that was refused would go, or when some that would go are not claims.
+// What is taken out ends with why, and is planned anew when the feed has
+// reached revision after. plan is held.
 func (e *Engine) part(b *batch, l *lost, why error, after uint64) bool {
 	var chain []*batch
 	if at := slices.Index(e.flying, b); at >= 0 {
@@ -133,7 +135,7 @@ func (e *Engine) part(b *batch, l *lost, why error, after uint64) bool {
 	return true
 }
 
-// takeOut takes writes out of b and tells them to look at nowhere.
+// takeOut takes writes out of b, whose writers find them in nowhere.
 func (e *Engine) takeOut(b *batch, which []bool, lost map[uint32]struct{}, nowhere *batch) {
 	e.stripRecords(b, which, lost)
 	e.retract(b, which, lost)
@@ -145,12 +147,7 @@ func (e *Engine) takeOut(b *batch, which []bool, lost map[uint32]struct{}, nowhe
 			continue
 		}
 		stay = append(stay, t)
-		b.weight += t.weight()
-		for _, s := range t.states {
-			if s.i != none {
-				b.weight--
-			}
-		}
+		b.weight += t.weight() - t.moves()
 	}
 	b.txs = stay
 	close(b.parted)
@@ -160,8 +157,8 @@ func (e *Engine) takeOut(b *batch, which []bool, lost map[uint32]struct{}, nowhe
 // extent is where the records of a write end in those of its batch.
 type extent struct{ expect, puts, deletes int }
 
-// stripRecords takes what records say for writes, and the states that are lost, out of
-// a sealed batch, which becomes another one.
+// stripRecords takes the records of writes, and those of states that are lost,
+// out of a sealed batch, which becomes another one.
 func (e *Engine) stripRecords(b *batch, which []bool, lost map[uint32]struct{}) {
 	if b.extents == nil {
 		return
