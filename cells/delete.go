@@ -49,10 +49,6 @@ func (m *Mapper) setClosed(ctx context.Context, uuid string, closed bool) error 
 
 // clear deletes a closed cell with what it has, if it may.
 func (m *Mapper) clear(ctx context.Context, uuid string, force bool) error {
-	c, err := m.Cell(uuid)
-	if err != nil {
-		return err
-	}
 	hosts, instances, err := m.some(uuid)
 	switch {
 	case err != nil:
@@ -60,7 +56,11 @@ func (m *Mapper) clear(ctx context.Context, uuid string, force bool) error {
 	case len(hosts) > 0 && !force:
 		return ErrHasHosts
 	case len(hosts)+len(instances) > 0:
-		err := m.in(ctx, c.Database, func(db *celldb.DB) error { return release(ctx, db, len(instances) > 0, force) })
+		c, err := m.Cell(uuid)
+		if err != nil {
+			return err
+		}
+		err = m.in(ctx, c.Database, func(db *celldb.DB) error { return release(ctx, db, len(instances) > 0, force) })
 		if err != nil {
 			return err
 		}

@@ -58,11 +58,11 @@ func (m *Mapper) DiscoverHosts(ctx context.Context, d Discovery) ([]apidb.HostMa
 	var all []apidb.CellMapping
 	var err error
 	if d.Cell == "" {
-		all, err = m.Cells()
+		all, err = m.cfg.API.AllCells()
 		d.Report(fmt.Sprintf("Found %d cell mappings.", len(all)))
 	} else {
 		all = make([]apidb.CellMapping, 1)
-		all[0], err = m.Cell(d.Cell)
+		all[0], err = m.cfg.API.Cell(d.Cell)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("discover hosts: %w", err)
@@ -89,6 +89,9 @@ func (m *Mapper) DiscoverHosts(ctx context.Context, d Discovery) ([]apidb.HostMa
 }
 
 func (m *Mapper) discover(ctx context.Context, c apidb.CellMapping, d Discovery) (added []apidb.HostMapping, err error) {
+	if c, err = m.resolve(c); err != nil {
+		return nil, err
+	}
 	err = m.in(ctx, c.Database, func(db *celldb.DB) error {
 		if d.ByService {
 			added, err = m.mapServices(ctx, db, c.UUID, d.Report)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kilonova-cloud/kilonova/cells/apidb"
 	"github.com/kilonova-cloud/kilonova/cells/celldb"
@@ -33,24 +34,29 @@ func New(cfg Config) (*Mapper, error) {
 	return &Mapper{cfg}, nil
 }
 
-// resolve returns a cell with URLs that are no templates.
+// resolve returns a cell with URLs that are no templates. One that cannot be
+// filled in is left as it is, and named in the error.
 func (m *Mapper) resolve(c apidb.CellMapping) (apidb.CellMapping, error) {
-	var errDatabase, errTransport error
-	c.Database, errDatabase = Resolve(c.Database, m.cfg.Base.Database)
-	c.Transport, errTransport = Resolve(c.Transport, m.cfg.Base.Transport)
+	database, errDatabase := Resolve(c.Database, m.cfg.Base.Database)
+	transport, errTransport := Resolve(c.Transport, m.cfg.Base.Transport)
+	if errDatabase == nil {
+		c.Database = database
+	}
+	if errTransport == nil {
+		c.Transport = transport
+	}
 	if err := errors.Join(errDatabase, errTransport); err != nil {
 		return c, fmt.Errorf("cell %s: %w", c, err)
 	}
 	return c, nil
 }
 
-// Cells returns every cell by name, with URLs that are no templates.
+// Cells returns every cell by name. Their URLs are no templates, but for those
+// that cannot be filled in.
 func (m *Mapper) Cells() ([]apidb.CellMapping, error) {
 	all, err := m.cfg.API.AllCells()
 	for i := range all {
-		var wrong error
-		all[i], wrong = m.resolve(all[i])
-		err = errors.Join(err, wrong)
+		all[i], _ = m.resolve(all[i]) // who uses the URL will see
 	}
 	return all, err
 }
@@ -58,14 +64,7 @@ func (m *Mapper) Cells() ([]apidb.CellMapping, error) {
 // Cell returns one cell, with URLs that are no templates. It returns
 // [apidb.ErrNoCell].
 func (m *Mapper) Cell(uuid string) (apidb.CellMapping, error) {
-	var c apidb.CellMapping
-	err := m.cfg.API.View(func(tx *table.Tx) error {
-		var found bool
-		if c, found = m.cfg.API.Cells.Get(tx, uuid); !found {
-			return fmt.Errorf("%s: %w", uuid, apidb.ErrNoCell)
-		}
-		return nil
-	})
+	c, err := m.cfg.API.Cell(uuid)
 	if err != nil {
 		return c, err
 	}
@@ -119,23 +118,25 @@ func (m *Mapper) Taken(c apidb.CellMapping) error {
 	return m.alone(c, all)
 }
 
-// alone refuses a cell whose database or transport another cell has.
+// alone refuses a cell whose database or transport another cell has, or cannot
+// be filled in and is new.
 //
 // Source: nova, cmd/manage.py,
 // CellV2Commands._non_unique_transport_url_database_connection_checker.
 func (m *Mapper) alone(c apidb.CellMapping, all []apidb.CellMapping) error {
+	where := c
 	c, err := m.resolve(c)
-	if err != nil {
+	isNew := !slices.ContainsFunc(all, func(o apidb.CellMapping) bool {
+		return o.UUID == c.UUID && o.Database == where.Database && o.Transport == where.Transport
+	})
+	if err != nil && isNew {
 		return err
 	}
 	for _, other := range all {
 		if other.UUID == c.UUID {
 			continue
 		}
-		// one that cannot be resolved is compared as it is
-		if resolved, err := m.resolve(other); err == nil {
-			other = resolved
-		}
+		other, _ = m.resolve(other) // one that cannot be resolved is compared as it is
 		if other.Database == c.Database || other.Transport == c.Transport {
 			return &apidb.TakenError{Cell: other.UUID}
 		}

@@ -68,7 +68,7 @@ func TestCellMappings(t *testing.T) {
 }
 
 // TestTemplateWithoutBase: a cell that cannot be resolved is named in the
-// error, and does not hinder changes of others.
+// error of who uses it, is listed as it is, and does not hinder the others.
 func TestTemplateWithoutBase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "a")
@@ -77,9 +77,25 @@ func TestTemplateWithoutBase(t *testing.T) {
 	w.cfg.Base.Database = "x://y/z"
 	require.NoError(t, w.CreateCell(t.Context(), apidb.CellMapping{UUID: "b", Database: "{path}", Transport: "b"}))
 	w.cfg.Base.Database = ""
-	_, err := w.Cells()
-	require.ErrorContains(t, err, "cell  (b): URL is a template")
+	const why = "cell  (b): URL is a template"
+	all, err := w.Cells()
+	require.NoError(t, err)
+	require.Equal(t, "{path}", all[0].Database)
+	_, err = w.Cell("b")
+	require.ErrorContains(t, err, why)
 	require.NoError(t, w.CreateCell(t.Context(), apidb.CellMapping{UUID: "c", Database: "c", Transport: "c"}))
+	w.nodes(t, "a", "h1")
+	require.NoError(t, w.DeleteCell(t.Context(), "c", false))
+	hosts, err := w.DiscoverHosts(t.Context(), Discovery{})
+	require.ErrorContains(t, err, why)
+	require.Equal(t, []apidb.HostMapping{{Host: "h1", Cell: "a"}}, hosts)
+	disable := func(c *apidb.CellMapping) error { c.Disabled = true; return nil }
+	require.NoError(t, w.UpdateCell(t.Context(), "b", disable))
+	require.ErrorContains(t, w.UpdateCell(t.Context(), "b", func(c *apidb.CellMapping) error {
+		c.Database = "{path}_2"
+		return nil
+	}), why)
+	require.NoError(t, w.DeleteCell(t.Context(), "b", false), "it is empty, and need not be reached")
 }
 
 // TestSameAddressAtOnce: of many who create cells with one database, one wins.

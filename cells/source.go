@@ -9,14 +9,14 @@ import (
 	"github.com/kilonova-cloud/kilonova/store/table"
 )
 
-// Source tells a router which cells are mapped, with URLs that are no
-// templates. A cell that is being deleted is disabled.
+// Source tells a router which cells are mapped, as [Mapper.Cells] does: one
+// whose URL cannot be filled in cannot be reached, and the others can. A cell
+// that is being deleted is disabled.
 func (m *Mapper) Source() router.Source { return source{m} }
 
 type source struct{ m *Mapper }
 
-// Cells returns every cell. It returns an error when the URL of one is a
-// template that cannot be filled in.
+// Cells returns every cell.
 func (s source) Cells(context.Context) (cells []router.Cell, revision uint64, err error) {
 	var all []apidb.CellMapping
 	err = s.m.cfg.API.View(func(tx *table.Tx) error {
@@ -25,8 +25,7 @@ func (s source) Cells(context.Context) (cells []router.Cell, revision uint64, er
 		return err
 	})
 	for _, c := range all {
-		c, wrong := s.m.resolve(c)
-		err = errors.Join(err, wrong)
+		c, _ = s.m.resolve(c)
 		cells = append(cells, router.Cell{
 			UUID: c.UUID, Name: c.Name, Database: c.Database, Transport: c.Transport, Disabled: c.Disabled || c.Closed,
 		})

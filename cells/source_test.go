@@ -40,8 +40,9 @@ func TestSource(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, src.Changed(ctx, revision), context.Canceled)
 	w.cfg.Base.Transport = ""
-	_, _, err = src.Cells(t.Context())
-	require.ErrorContains(t, err, "cell  (b): URL is a template")
+	cells, _, err = src.Cells(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "{scheme}://b", cells[1].Transport, "it is not reached, and the others are")
 }
 
 // TestRouterFollowsMappings: a cell that is created, changed and deleted is

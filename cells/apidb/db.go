@@ -104,6 +104,19 @@ func (db *DB) AllCells() ([]CellMapping, error) {
 	return all, err
 }
 
+// Cell returns one cell, with its URLs as they are kept. It returns [ErrNoCell].
+func (db *DB) Cell(uuid string) (CellMapping, error) {
+	var c CellMapping
+	err := db.View(func(tx *table.Tx) error {
+		var found bool
+		if c, found = db.Cells.Get(tx, uuid); !found {
+			return fmt.Errorf("%s: %w", uuid, ErrNoCell)
+		}
+		return nil
+	})
+	return c, err
+}
+
 // CellsIn reports whether a mapping of a cell is among changes.
 func (db *DB) CellsIn(changes table.Changes) bool {
 	return slices.ContainsFunc(changes.Rows, func(c table.Change) bool { return c.Table == cellMappings })

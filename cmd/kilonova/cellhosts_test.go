@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +197,27 @@ func TestUpdateCell(t *testing.T) {
 	if out := c.want(0, "", "cell_v2 list_cells"); !strings.Contains(squeeze(out), want) {
 		t.Errorf("list_cells printed\n%s without %s", out, want)
 	}
+}
+
+// TestTemplateThatFitsNoMore: a cell whose URLs are templates that the
+// configuration cannot fill in any more is listed as it is, and can be mended.
+func TestTemplateThatFitsNoMore(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, usualConf)
+	c.want(0, "", "api_db sync")
+	cell := uuids.FindString(c.want(0, "", "cell_v2 create_cell --verbose --name east --transport-url rabbit://{username}:{password}@east --database_connection badger:///{path}_east"))
+	if err := os.WriteFile(c.conf, []byte("[api_database]\nconnection = badger://"+c.dir+"/control\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.want(0, "badger:///{path}_east", "cell_v2 list_cells")
+	c.want(255, "cell east ("+cell+"): URL is a template", "cell_v2 discover_hosts")
+	of := "cell_v2 update_cell --cell_uuid " + cell
+	c.want(0, "", of+" --disable")
+	c.want(0, "", of+" --transport-url rabbit://u:p@east --database_connection badger://DIR/east")
+	if out := c.want(0, "", "cell_v2 list_cells"); !strings.Contains(squeeze(out), "badger://"+c.dir+"/east | True") {
+		t.Errorf("list_cells printed\n%s", out)
+	}
+	c.want(0, "", "cell_v2 delete_cell --cell_uuid "+cell)
 }
 
 // TestCellV2BesideTheOwner: a database on Badger belongs to one process, and

@@ -140,7 +140,7 @@ func (c *cellV2) updateCell() *cobra.Command {
 // Source: nova, cmd/manage.py, CellV2Commands.update_cell. A URL that is wrong
 // is left out there.
 func (o *opened) update(ctx context.Context, w io.Writer, to cellChange) error {
-	cell, err := o.Cell(to.uuid)
+	cell, err := o.api.Cell(to.uuid) // also one whose URLs cannot be filled in
 	if err != nil {
 		return err
 	}
