@@ -5,6 +5,7 @@ package rabbit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,12 @@ func ready(t *testing.T, b *Bus) {
 func echo(_ context.Context, e bus.Envelope) ([]byte, error) { return e.Body, nil }
 
 func TestRabbit(t *testing.T) {
-	n := newNode(t)
+	a := newAuthority(t)
+	a.broker(t, "localhost")
+	a.client(t, "client")
+	port := freePorts(t, 1)[0]
+	n := newNode(t, fmt.Sprintf("listeners.ssl.default = 127.0.0.1:%d", port), "ssl_options.verify = verify_peer", "ssl_options.fail_if_no_peer_cert = true",
+		"ssl_options.cacertfile = "+a.file("ca"), "ssl_options.certfile = "+a.file("localhost"), "ssl_options.keyfile = "+a.file("localhost-key"))
 	t.Run("conformance", func(t *testing.T) {
 		bustest.Run(t, func(t *testing.T, test func(caller, server bustest.Side)) {
 			t.Helper()
@@ -54,6 +60,7 @@ func TestRabbit(t *testing.T) {
 	t.Run("a vhost per cell", func(t *testing.T) { testCells(t, n) })
 	t.Run("four cells, some away", func(t *testing.T) { testCellsAway(t, n) })
 	t.Run("wrong password", func(t *testing.T) { testPassword(t, n) })
+	t.Run("TLS", func(t *testing.T) { testSecure(t, n, a, port) })
 	t.Run("queue is deleted", func(t *testing.T) { testQueueDeleted(t, n) })
 }
 
@@ -69,6 +76,39 @@ func testCells(t *testing.T, n *node) {
 		t.Errorf("from another cell: %v, want %v", err, bus.ErrNoHandler)
 	}
 	if _, err := bus.Call(t.Context(), one, e); err != nil {
+		t.Error(err)
+	}
+}
+
+// testSecure calls over TLS, to the second of two brokers.
+func testSecure(t *testing.T, n *node, a *authority, port int) {
+	t.Helper()
+	url := strings.Replace(n.url("cell1"), fmt.Sprintf("127.0.0.1:%d", n.port), fmt.Sprintf("localhost:%d", port), 1)
+	files := map[string]string{"ssl": "true", "ssl_ca_file": a.file("ca"), "ssl_cert_file": a.file("client"), "ssl_key_file": a.file("client-key")}
+	cfg, err := Parse(url, func(name string) (string, bool) { value, set := files[name]; return value, set })
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ready(t, b)
+	answers(t, b, "secure")
+	if list := n.ctl(t, "list_connections", "ssl", "user"); !strings.Contains(list, "true\t"+nodeUser) {
+		t.Errorf("no connection with TLS: %s", list)
+	}
+}
+
+// answers handles a topic on b, which answers.
+func answers(t *testing.T, b *Bus, topic string) {
+	t.Helper()
+	if _, err := b.Handle(t.Context(), topic, bus.Service{Version: bus.Version{Major: 1}, Methods: map[string]bus.Handler{"echo": echo}}); err != nil {
+		t.Fatal(err)
+	}
+	e := bus.Envelope{ID: bus.NewID(), Topic: topic, Method: "echo", Version: bus.Version{Major: 1}, Timeout: 5 * time.Second}
+	if _, err := bus.Call(t.Context(), b, e); err != nil {
 		t.Error(err)
 	}
 }

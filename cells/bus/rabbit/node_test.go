@@ -32,8 +32,9 @@ const (
 	nodePassword = "se,cr@t/%"
 )
 
-// newNode starts a node, which ends with the test.
-func newNode(t testing.TB) *node {
+// newNode starts a node, which ends with the test. Its configuration has conf
+// as well.
+func newNode(t testing.TB, conf ...string) *node {
 	t.Helper()
 	if _, err := os.Stat(nodeBin + "rabbitmq-server"); err != nil {
 		t.Skip("needs rabbitmq-server")
@@ -63,7 +64,7 @@ func newNode(t testing.TB) *node {
 	}
 	n.write(t, "definitions.json", fmt.Sprintf(`{"vhosts":[%s],"users":[{%s}],"permissions":[%s]}`, vhosts, user, permissions))
 	n.write(t, "rabbitmq.conf", fmt.Sprintf(
-		"listeners.tcp.default = 127.0.0.1:%d\nload_definitions = %s/definitions.json\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n", n.port, dir))
+		"listeners.tcp.default = 127.0.0.1:%d\nload_definitions = %s/definitions.json\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n%s\n", n.port, dir, strings.Join(conf, "\n")))
 	n.write(t, "plugins", "[].")
 	n.write(t, ".erlang.cookie", "KILONOVATESTS")
 	if err := os.Chmod(filepath.Join(dir, ".erlang.cookie"), 0o400); err != nil {
@@ -152,14 +153,16 @@ func (n *node) gone(t testing.TB) {
 	t.Error("the node does not end")
 }
 
-// ctl is rabbitmqctl.
-func (n *node) ctl(t testing.TB, args ...string) {
+// ctl is rabbitmqctl; it returns what that prints.
+func (n *node) ctl(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(nodeBin+"rabbitmqctl", append([]string{"-q"}, args...)...)
 	cmd.Env = n.env
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("rabbitmqctl %q: %v: %s", args, err, bytes.TrimSpace(out))
 	}
+	return string(out)
 }
 
 // url is that of a cell; the first of its hosts does not answer.
