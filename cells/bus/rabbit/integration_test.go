@@ -61,6 +61,7 @@ func TestRabbit(t *testing.T) {
 	t.Run("four cells, some away", func(t *testing.T) { testCellsAway(t, n) })
 	t.Run("wrong password", func(t *testing.T) { testPassword(t, n) })
 	t.Run("TLS", func(t *testing.T) { testSecure(t, n, a, port) })
+	t.Run("durable queues", func(t *testing.T) { testDurable(t, n) })
 	t.Run("queue is deleted", func(t *testing.T) { testQueueDeleted(t, n) })
 }
 
@@ -98,6 +99,27 @@ func testSecure(t *testing.T, n *node, a *authority, port int) {
 	answers(t, b, "secure")
 	if list := n.ctl(t, "list_connections", "ssl", "user"); !strings.Contains(list, "true\t"+nodeUser) {
 		t.Errorf("no connection with TLS: %s", list)
+	}
+}
+
+// testDurable: queues are durable, still go with their last consumer, and are
+// bounded as others are.
+func testDurable(t *testing.T, n *node) {
+	t.Helper()
+	cfg, err := Parse(n.url("cell1")+"?amqp_durable_queues=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ready(t, b)
+	answers(t, b, "durable")
+	list := n.ctl(t, "-p", "cell1", "list_queues", "name", "durable", "auto_delete", "arguments")
+	if !strings.Contains(list, `kn.durable	true	true	[{"x-max-length",65536}]`) {
+		t.Errorf("the queues are %s", list)
 	}
 }
 

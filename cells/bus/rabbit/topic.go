@@ -90,10 +90,7 @@ func (b *Bus) consume(s *session, t *topic, listening func()) error {
 	if err != nil {
 		return err
 	}
-	var args amqp.Table
-	if !b.cfg.Options.DurableQueues {
-		args = amqp.Table{"x-max-length": int32(queueLength)}
-	}
+	args := amqp.Table{"x-max-length": int32(queueLength)}
 	queue := queueName(t.name)
 	if _, err := ch.QueueDeclare(queue, b.cfg.Options.DurableQueues, true, false, false, args); err != nil {
 		return err
