@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -135,6 +136,27 @@ connection = mysql+pymysql://nova:s3cret@10.0.0.1/nova
 
 	c = newCloud(t, "")
 	c.want(255, "[api_database] connection is not set, allowed are: badger:///DIR", "api_db sync")
+}
+
+// TestConfigDir: what is in a folder counts more than what is in a file.
+func TestConfigDir(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, usualConf)
+	more := c.dir + "/more"
+	for name, text := range map[string]string{
+		"10-api.conf": "[api_database]\nconnection = badger://" + c.dir + "/first\n", "20-api.conf": "[api_database]\nconnection = badger://" + c.dir + "/second\n", "30-api.conf.old": "[",
+	} {
+		if err := errors.Join(os.MkdirAll(more, 0o700), os.WriteFile(more+"/"+name, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.want(0, "", "--config-dir DIR/more api_db sync")
+	c.want(0, "", "--config-dir DIR/more cell_v2 map_cell0")
+	if _, err := os.Stat(c.dir + "/second/api"); err != nil {
+		t.Error(err)
+	}
+	c.want(0, "badger://"+c.dir+"/cell1_cell0", "cell_v2 --config-dir DIR/more list_cells")
+	c.want(255, "read configuration: open "+c.dir+"/none", "cell_v2 --config-dir DIR/none list_cells")
 }
 
 func TestPrettyTable(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,8 +24,12 @@ import (
 // exitBroken is the exit code of what nova-manage has no code for.
 const exitBroken = 255
 
-// novaConf is read when no --config-file is given and it is there.
-const novaConf = "/etc/nova/nova.conf"
+// What is read when it is there and no --config-file, or no --config-dir, is
+// given.
+const (
+	novaConf    = "/etc/nova/nova.conf"
+	novaConfDir = "/etc/nova/nova.conf.d"
+)
 
 // broken makes err, unless it is nil, a failure that nova-manage has no exit
 // code for.
@@ -46,20 +51,47 @@ type control struct {
 	transport string
 }
 
-// controlFlags name configuration files.
-type controlFlags struct{ files []string }
+// controlFlags name configuration files, and folders of them.
+type controlFlags struct{ files, dirs []string }
 
 func (f *controlFlags) add(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringArrayVar(&f.files, "config-file", nil, "nova.conf; may be repeated (default "+novaConf+" if it is there)")
+	flags := cmd.PersistentFlags()
+	flags.StringArrayVar(&f.files, "config-file", nil, "nova.conf; may be repeated (default "+novaConf+" if it is there)")
+	flags.StringArrayVar(&f.dirs, "config-dir", nil, "folder whose files NAME.conf count more, by name; may be repeated (default "+novaConfDir+" if it is there)")
+}
+
+// orThere is given, or what is usual if it is there.
+func orThere(given []string, usual string) []string {
+	if _, err := os.Stat(usual); err == nil && len(given) == 0 {
+		return []string{usual}
+	}
+	return given
+}
+
+// paths are the files to read, in order.
+//
+// Source: oslo.config, cfg.py, ConfigOpts._parse_config_files.
+func (f *controlFlags) paths() ([]string, error) {
+	paths := slices.Clone(orThere(f.files, novaConf))
+	for _, dir := range orThere(f.dirs, novaConfDir) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") {
+				paths = append(paths, filepath.Join(dir, name))
+			}
+		}
+	}
+	return paths, nil
 }
 
 // read reads the configuration.
 func (f *controlFlags) read() (*control, error) {
-	files := f.files
-	if len(files) == 0 {
-		if _, err := os.Stat(novaConf); err == nil {
-			files = []string{novaConf}
-		}
+	files, err := f.paths()
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := oslocfg.Read(files...)
 	if err != nil {
