@@ -122,10 +122,11 @@ connection = mysql+pymysql://nova:s3cret@10.0.0.1/nova
 	c.want(0, "badger://"+c.dir+"/b_cell0", "cell_v2 list_cells")
 	c.want(1, "Must specify --transport-url if [DEFAULT]/transport_url is not set", "cell_v2 create_cell")
 	for url, says := range map[string]string{
-		"localhost":    "transport URL has no scheme",
-		"amqp://h/":    `scheme of the transport URL is "amqp", allowed are: rabbit`,
-		"rabbit://h:x": "Invalid transport URL: host 1 of transport_url: port is not one",
-		"{colour}://":  "URL is a template, and the configuration has none",
+		"localhost":             "transport URL has no scheme",
+		"amqp://h/":             `scheme of the transport URL is "amqp", allowed are: rabbit`,
+		"rabbit://h:x":          "Invalid transport URL: host 1 of transport_url: port is not one",
+		"{colour}://":           "URL is a template, and the configuration has none",
+		"rabbit://h/?no_such=1": `option "no_such" of transport_url is "1"`,
 	} {
 		c.want(1, says, "cell_v2 create_cell --transport-url "+url)
 	}

@@ -212,7 +212,7 @@ func checkTransport(url string) error {
 	case scheme == "none" || scheme == "fake":
 		return nil
 	case scheme == "rabbit":
-		_, err := rabbit.ParseURL(url)
+		_, err := rabbit.Parse(url, nil)
 		return err
 	default:
 		return fmt.Errorf("scheme of the transport URL is %q, allowed are: rabbit, none, fake", scheme)
