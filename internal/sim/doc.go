@@ -13,7 +13,7 @@
 //	if rep.Failure != nil {
 //		least, err := sc.Shrink(rep, 1000)
 //		least.Trace = os.Stdout
-//		_, err = sc.Run(least)
+//		_, err = sc.Run(least.Options)
 //	}
 //
 // Faults happen during the first Steps steps. Then they stop, whoever is down
