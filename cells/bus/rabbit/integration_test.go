@@ -12,6 +12,7 @@ import (
 
 	"github.com/kilonova-cloud/kilonova/cells/bus"
 	"github.com/kilonova-cloud/kilonova/cells/bus/bustest"
+	"github.com/kilonova-cloud/kilonova/internal/etcdtest"
 )
 
 // open returns a bus that is connected.
@@ -62,6 +63,7 @@ func TestRabbit(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) { testPassword(t, n) })
 	t.Run("TLS", func(t *testing.T) { testSecure(t, n, a, port) })
 	t.Run("durable queues", func(t *testing.T) { testDurable(t, n) })
+	t.Run("network is silent", func(t *testing.T) { testSilent(t, n) })
 	t.Run("queue is deleted", func(t *testing.T) { testQueueDeleted(t, n) })
 }
 
@@ -121,6 +123,61 @@ func testDurable(t *testing.T, n *node) {
 	if !strings.Contains(list, `kn.durable	true	true	[{"x-max-length",65536}]`) {
 		t.Errorf("the queues are %s", list)
 	}
+}
+
+// testSilent: when nothing is read any more, messages are refused at once from
+// 4 MiB on, the connection is given up by its heartbeats, and there is another
+// one when the network is back.
+func testSilent(t *testing.T, n *node) {
+	t.Helper()
+	link, err := etcdtest.NewLink(t.Context(), []string{fmt.Sprintf("127.0.0.1:%d", n.port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	cfg, err := Parse(fmt.Sprintf("rabbit://%s:%s@%s/cell1?heartbeat_timeout_threshold=1&rabbit_interval_max=1", nodeUser, escape(nodePassword), link.Endpoints()[0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan error, 10)
+	cfg.Observe = func(e bus.Event) {
+		if e.Kind == bus.Disconnected {
+			lost <- e.Err
+		}
+	}
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ready(t, b)
+	link.Stall()
+	e := bus.Envelope{ID: bus.NewID(), Topic: "anywhere", Method: "echo", Timeout: time.Minute, Body: make([]byte, 1<<20)}
+	var slowest time.Duration
+	stalled := time.Now()
+	for sent := 0; err == nil; sent++ {
+		from := time.Now()
+		err = b.Cast(e)
+		slowest = max(slowest, time.Since(from))
+		if sent > 64 {
+			t.Fatal("64 MiB were taken")
+		}
+	}
+	if !errors.Is(err, bus.ErrUnavailable) || !strings.Contains(err.Error(), "the broker reads nothing") || slowest > time.Second {
+		t.Errorf("got %v, want %v; the slowest cast took %v", err, bus.ErrUnavailable, slowest)
+	}
+	select {
+	case err := <-lost:
+		if !errors.Is(err, bus.ErrLost) {
+			t.Errorf("got %v, want %v", err, bus.ErrLost)
+		}
+		t.Logf("given up after %v", time.Since(stalled))
+	case <-time.After(20 * time.Second):
+		t.Fatal("the connection is not given up")
+	}
+	link.Heal()
+	ready(t, b)
+	answers(t, b, "again")
 }
 
 // answers handles a topic on b, which answers.

@@ -23,7 +23,7 @@ type Options struct {
 	RetryInterval                  time.Duration
 	RetryBackoff                   time.Duration
 	IntervalMax                    time.Duration
-	Heartbeat                      time.Duration // 0: none
+	Heartbeat                      time.Duration // in whole seconds; less than one: as the broker proposes
 	DurableQueues                  bool
 }
 
