@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+
+	"github.com/kilonova-cloud/kilonova/bench/chart"
 )
 
 func cellsTable(out *bytes.Buffer, f figures) {
@@ -28,6 +31,28 @@ func pageRow(what, name string) tableRow {
 	}
 }
 
+// mappingSizes are how many instances the API database maps.
+var mappingSizes = []int{10_000, 100_000, 1_000_000}
+
+// mappingKey names a figure of an API database of a size.
+func mappingKey(size int, unit string) string { return fmt.Sprintf("Mappings/%d %s", size, unit) }
+
+// mappingsPlot draws what it costs to look mappings up, by how many there are.
+func mappingsPlot(w io.Writer, f figures) error {
+	g := chart.Growth{Title: "Looking up instance mappings in 100 cells", X: "instance mappings", Y: "microseconds"}
+	for _, r := range []struct{ name, unit string }{
+		{"the cell of an instance", "get-us"},
+		{"100 after any one, by UUID", "uuid-us"},
+		{"the newest 100 of a project of 1,000", "project-newest-us"},
+		{"100 of a cell, by project and time", "cell-by-project-us"},
+	} {
+		for _, n := range mappingSizes {
+			g.Add(r.name, float64(n), f.median(mappingKey(n, r.unit)))
+		}
+	}
+	return g.Draw(w, "svg")
+}
+
 // mappingsTable is what the API database costs by its size.
 func mappingsTable(out *bytes.Buffer, f figures) {
 	out.WriteString("\n| instance mappings, 100 cells | 10 k | 100 k | 1 M |\n|---|---|---|---|\n")
@@ -42,8 +67,8 @@ func mappingsTable(out *bytes.Buffer, f figures) {
 		{"load all of them, processor time", "%.1f s", "open-cpu-s"},
 	} {
 		_, _ = fmt.Fprintf(out, "| %s |", r.what)
-		for _, n := range []string{"10000", "100000", "1000000"} {
-			_, _ = fmt.Fprintf(out, " "+r.format+" |", f.median("Mappings/"+n+" "+r.unit))
+		for _, n := range mappingSizes {
+			_, _ = fmt.Fprintf(out, " "+r.format+" |", f.median(mappingKey(n, r.unit)))
 		}
 		out.WriteString("\n")
 	}

@@ -2,8 +2,8 @@
 // of go test -bench; for the table "scheduler", the report of kilonova bench
 // scheduler) and writes a table of docs/performance.md: each figure's median
 // beside its floor, its goal and what was measured with it in the same run.
-// The tables "http", "packing" and "scheduler" come with
-// a plot.
+// The tables "http", "cells", "packing" and "scheduler"
+// come with a plot.
 //
 //	go run ./internal/perftable placement docs <bench/results/placement.txt
 package main
@@ -49,7 +49,7 @@ var tables = map[string]table{
 	"etcd":      {"etcd.txt", "<!-- figures: made by make perf-etcd -->\n", readBench, etcdTable, nil},
 	"bus":       {"bus.txt", "<!-- figures: made by make perf-bus -->\n", readBench, busTable, nil},
 	"sim":       {"sim.txt", "<!-- figures: made by make perf-sim -->\n", readBench, simTable, nil},
-	"cells":     {"cells.txt", "<!-- figures: made by make perf-cells -->\n", readBench, cellsTable, nil},
+	"cells":     {"cells.txt", "<!-- figures: made by make perf-cells -->\n", readBench, cellsTable, mappingsPlot},
 	"packing":   {"packing.txt", "<!-- figures: made by make packing -->\n", readBench, packingTable, packingPlot},
 	"scheduler": {"scheduler.json", "<!-- figures: made by make perf-scheduler -->\n", readScheduling, schedulingTable, schedulingPlot},
 }
