@@ -133,6 +133,9 @@ func (m *Mapper) remove(ctx context.Context, uuid string) (done bool, err error)
 		}
 		if done = len(hosts)+len(instances) == 0; done {
 			err = m.cfg.API.Cells.Delete(tx, uuid)
+			if _, there := m.cfg.API.Marks.Get(tx, markOf(uuid)); there {
+				err = errors.Join(err, m.cfg.API.Marks.Delete(tx, markOf(uuid)))
+			}
 		}
 		return err
 	})

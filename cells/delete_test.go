@@ -68,9 +68,13 @@ func TestDeleteCell(t *testing.T) {
 	delete(w.stores, "mem:a")
 	refused(true, errAway)
 	w.stores["mem:a"] = database
+	_, err = w.MapInstances(t.Context(), "a", 10, true)
+	require.NoError(t, err)
+	require.NotNil(t, w.mark("a"))
 	require.NoError(t, w.DeleteCell(t.Context(), "a", true))
 	_, err = w.Cell("a")
 	require.ErrorIs(t, err, apidb.ErrNoCell)
+	require.Nil(t, w.mark("a"), "a cell that is made again with this UUID begins anew")
 	require.Empty(t, w.hosts(t, ""))
 	require.Zero(t, w.count(t, "a"))
 	require.Empty(t, w.mapped(t, "a"))
