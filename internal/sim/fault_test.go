@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,9 +86,14 @@ func tickWith(t *testing.T, faults ...sim.Fault) (seen ticking, kept map[string]
 			s.Add(sim.Process{Name: "ticker", New: func() machine.Machine { return ticker{&seen} }, Store: disk}),
 			s.Add(sim.Process{Name: "listener", New: func() machine.Machine { return listener{&seen} }, Steady: true}))
 	}}
-	rep, err := sc.Run(sim.Options{Seed: 3, Steps: 1 << 20, Only: append([]sim.Fault{}, faults...)})
+	var trace strings.Builder
+	rep, err := sc.Run(sim.Options{Seed: 3, Steps: 1 << 20, Only: append([]sim.Fault{}, faults...), Trace: &trace})
 	require.NoError(t, err)
 	require.ElementsMatch(t, faults, rep.Faults)
+	require.Equal(t, len(faults), strings.Count(trace.String(), "FAULT"))
+	for _, f := range faults {
+		require.Contains(t, trace.String(), "FAULT "+f.Kind.String())
+	}
 	kept = map[string]bool{}
 	var revision uint64
 	for r, err := range disk.Load(context.Background(), &revision) {

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,9 +46,14 @@ func TestMutants(t *testing.T) {
 			t.Logf("seed %d of %d, %d faults and counts %v shrunk to %v and %v, in %v: %v",
 				failed.Seed, seeds, len(failed.Faults), failed.Counts, least.Only, least.Counts, time.Since(began), least.Failure)
 			require.LessOrEqual(t, len(least.Only), tt.faults)
-			again, err := sc.Twice(least.Options)
+			var text strings.Builder
+			o := least.Options
+			o.Trace = &text
+			again, err := sc.Twice(o)
 			require.NoError(t, err)
 			require.Equal(t, least.Failure.String(), again.Failure.String())
+			require.Equal(t, len(least.Only), strings.Count(text.String(), "FAULT"), "the trace shows every fault")
+			require.True(t, strings.HasSuffix(text.String(), least.Failure.String()+"\n"))
 		})
 	}
 }

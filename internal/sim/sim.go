@@ -69,6 +69,7 @@ func (s *Sim) Add(p Process) error {
 	if !p.Steady {
 		if _, hit, luck := s.chance.draw(ofProcess, own, 0); hit {
 			own.drift = (float64(luck>>11)/(1<<53)*2 - 1) * maxDrift
+			s.trace.line(s, fmt.Sprintf("  FAULT %v of %s, %+.2f %%", Drifting, p.Name, 100*own.drift))
 		}
 	}
 	s.queue.add(int64(len(s.processes))).start(own)
