@@ -104,8 +104,8 @@ func testSecure(t *testing.T, n *node, a *authority, port int) {
 	}
 }
 
-// testDurable: queues are durable, still go with their last consumer, and are
-// bounded as others are.
+// testDurable: queues are durable, still go with their last consumer or when
+// nobody listens for long, and are bounded as others are.
 func testDurable(t *testing.T, n *node) {
 	t.Helper()
 	cfg, err := Parse(n.url("cell1")+"?amqp_durable_queues=true", nil)
@@ -120,7 +120,7 @@ func testDurable(t *testing.T, n *node) {
 	ready(t, b)
 	answers(t, b, "durable")
 	list := n.ctl(t, "-p", "cell1", "list_queues", "name", "durable", "auto_delete", "arguments")
-	if !strings.Contains(list, `kn.durable	true	true	[{"x-max-length",65536}]`) {
+	if !strings.Contains(list, `kn.durable	true	true	[{"x-expires",1800000},{"x-max-length",65536}]`) {
 		t.Errorf("the queues are %s", list)
 	}
 }

@@ -25,6 +25,7 @@ type Options struct {
 	IntervalMax                    time.Duration
 	Heartbeat                      time.Duration // in whole seconds; less than one: as the broker proposes
 	DurableQueues                  bool
+	QueuesTTL                      time.Duration // after which the broker drops a durable queue that nobody listens to; 0: never
 }
 
 // ignored are options of oslo.messaging that are read without effect.
@@ -32,7 +33,7 @@ var ignored = [...]string{
 	"rpc_conn_pool_size", "conn_pool_min_size", "conn_pool_ttl", "ssl_enforce_fips_mode", "kombu_compression",
 	"kombu_missing_consumer_retry_timeout", "kombu_reconnect_timeout", "rabbit_ha_queues", "rabbit_quorum_queue", "rabbit_transient_quorum_queue",
 	"rabbit_quorum_delivery_limit", "rabbit_quorum_max_memory_length", "rabbit_quorum_max_memory_bytes",
-	"rabbit_transient_queues_ttl", "rabbit_qos_prefetch_count", "heartbeat_rate", "heartbeat_in_pthread", "direct_mandatory_flag",
+	"rabbit_qos_prefetch_count", "heartbeat_rate", "heartbeat_in_pthread", "direct_mandatory_flag",
 	"enable_cancel_on_failover", "use_queue_manager", "hostname", "processname", "rabbit_stream_fanout", "amqp_auto_delete",
 }
 
@@ -63,6 +64,7 @@ func Parse(transportURL string, option Lookup) (Config, error) {
 		IntervalMax:                    r.seconds("rabbit_interval_max", 30, 1),
 		Heartbeat:                      r.seconds("heartbeat_timeout_threshold", 60, 0),
 		DurableQueues:                  r.bool("amqp_durable_queues", false),
+		QueuesTTL:                      r.seconds("rabbit_transient_queues_ttl", 1800, 0),
 	}
 	r.choice("ssl_version", "", "SSLv23", "TLSv1_2") // TLS 1.2 or newer in any case
 	for name, value := range u.Query {

@@ -27,6 +27,7 @@ type session struct {
 	lost    chan *amqp.Error // of the connection
 	broken  chan *amqp.Error // of the channel
 
+	durable bool                   // queues have to be
 	blocked atomic.Pointer[string] // the reason, while the broker takes no messages
 	ended   chan struct{}          // closed when the session is over
 }
@@ -86,6 +87,7 @@ func (d dialer) set(s *session, h Host) (err error) {
 	if err != nil {
 		return fmt.Errorf("open vhost %s: %w", d.cfg.URL.VHost, err)
 	}
+	s.durable = d.cfg.Options.DurableQueues || onlyDurable(s.conn.Properties)
 	if s.calls, err = s.conn.Channel(); err != nil {
 		return err
 	}
@@ -95,6 +97,20 @@ func (d dialer) set(s *session, h Host) (err error) {
 	s.returns = s.calls.NotifyReturn(make(chan amqp.Return, 64))
 	s.replies, err = s.calls.Consume(replyTo, "", true, false, false, false, nil)
 	return err
+}
+
+// onlyDurable reports whether a broker closes the connection of whoever declares
+// a queue that is neither durable nor exclusive.
+//
+// Source: RabbitMQ, release-notes/4.3.0.md, deprecated feature
+// transient_nonexcl_queues.
+func onlyDurable(broker amqp.Table) bool {
+	version, _ := broker["version"].(string)
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || broker["product"] != "RabbitMQ" {
+		return false
+	}
+	return major > 4 || major == 4 && minor >= 3
 }
 
 // answers ends calls with the answers that come.

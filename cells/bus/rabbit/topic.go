@@ -91,8 +91,11 @@ func (b *Bus) consume(s *session, t *topic, listening func()) error {
 		return err
 	}
 	args := amqp.Table{"x-max-length": int32(queueLength)}
+	if ttl := int32(b.cfg.Options.QueuesTTL.Milliseconds()); s.durable && ttl > 0 {
+		args["x-expires"] = ttl // or it stays, when the broker died and its consumer does not come back
+	}
 	queue := queueName(t.name)
-	if _, err := ch.QueueDeclare(queue, b.cfg.Options.DurableQueues, true, false, false, args); err != nil {
+	if _, err := ch.QueueDeclare(queue, s.durable, true, false, false, args); err != nil {
 		return err
 	}
 	deliveries, err := ch.Consume(queue, "", true, false, false, false, nil)

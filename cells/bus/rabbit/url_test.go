@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 func TestParseURL(t *testing.T) {
@@ -99,7 +101,7 @@ func TestOptions(t *testing.T) {
 	cfg, err := Parse("rabbit://h/?ssl=yes&heartbeat_timeout_threshold=30", func(name string) (string, bool) { v, ok := set[name]; return v, ok })
 	want := Options{
 		SSL: true, SSLEnforceHostnameVerification: true, LoginMethod: "PLAIN", Shuffle: true, RetryInterval: 3 * time.Second, RetryBackoff: 2 * time.Second,
-		IntervalMax: 30 * time.Second, Heartbeat: 30 * time.Second,
+		IntervalMax: 30 * time.Second, Heartbeat: 30 * time.Second, QueuesTTL: 30 * time.Minute,
 	}
 	if err != nil || cfg.Options != want {
 		t.Errorf("got %+v, %v, want %+v", cfg.Options, err, want)
@@ -116,6 +118,23 @@ func TestOptions(t *testing.T) {
 		if _, err := Parse("rabbit://u:sesame@h/?"+query, nil); err == nil || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: %v, want %s", query, err, part)
 		}
+	}
+}
+
+// TestOnlyDurable: brokers that refuse queues which are not durable are known
+// by their version.
+func TestOnlyDurable(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[any]bool{
+		"3.10.8": false, "3.13.7": false, "4.0.5": false, "4.2.99": false, "4.3.0": true, "4.3.0-rc.1": true, "4.10.1": true, "5.0.0": true,
+		"": false, "new": false, 43: false, nil: false,
+	} {
+		if got := onlyDurable(amqp.Table{"product": "RabbitMQ", "version": version}); got != want {
+			t.Errorf("%v: %t, want %t", version, got, want)
+		}
+	}
+	if onlyDurable(amqp.Table{"product": "another", "version": "7.0.0"}) {
+		t.Error("a version of another product")
 	}
 }
 
