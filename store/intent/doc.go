@@ -24,9 +24,22 @@
 //     settles its intent. Chunk records are a sequence without gaps.
 //   - Nothing of an intent is seen outside: Load, Follow and Conflict show
 //     records as they were until the final change, and as they are after it.
+//   - No intent is open while the turn changes, and what is sent by
+//     [Store.CommitIn] expects the directory of its epoch. So what takes effect
+//     in an epoch was planned for it.
 //
 // The store below must recognise a batch by its ID, whatever it expects; a
 // batch that did not take effect may come again expecting something else.
+//
+// # Turns
+//
+// One of those who share a store can write alone for a while, and then expect
+// nothing of what it has seen in the feed. The directory says whose turn it is
+// and counts the changes of that: the epochs. [Store.TakeTurn] and
+// [Store.FreeTurn] end an epoch, [Store.CommitIn] commits only in the one that
+// the batch was planned in, and [Store.Turn] says up to which epoch the feed has
+// come. Commit heeds no turn. Whoever plans reads the turn first and the
+// records then.
 //
 // # The dead
 //

@@ -110,6 +110,7 @@ func (f *follower) take(ctx context.Context, ev store.Event) (store.Event, error
 			return mark, err
 		}
 		f.s.adopt(d)
+		f.s.tell(d.turn)
 		return f.directory(ctx, d, mark)
 	case t.written != nil:
 		f.written(&ev, *t.written)
@@ -142,7 +143,7 @@ func (f *follower) directory(ctx context.Context, d directory, mark store.Event)
 		}
 		delete(f.pending, x.id)
 		return p.event(x, mark.Revision), nil
-	case changeRenew, changeRemove:
+	case changeRenew, changeRemove, changeTurn:
 	}
 	return mark, nil
 }

@@ -27,14 +27,14 @@ type item struct {
 // writer writes one large batch as an intent.
 type writer struct {
 	s     *Store
-	b     store.Batch
+	b     planned
 	keys  []store.Key
 	all   []item // by key, so that two large batches cannot hold each other up
 	items []item // of all, those that are not written yet
 }
 
-func (s *Store) commitLarge(ctx context.Context, b store.Batch) (store.Result, error) {
-	w := &writer{s: s, b: b, keys: distinct(&b)}
+func (s *Store) commitLarge(ctx context.Context, b planned) (store.Result, error) {
+	w := &writer{s: s, b: b, keys: distinct(&b.Batch)}
 	expect := make(map[store.Key]uint64, len(b.Expect))
 	for _, x := range b.Expect {
 		expect[x.Key] = x.Version
@@ -67,8 +67,11 @@ func (w *writer) attempt(ctx context.Context) (store.Result, error) {
 	if v.revision > 0 {
 		return store.Result{Outcome: store.Committed, Revision: v.revision}, nil
 	}
-	judged, err := w.s.judge(ctx, &w.b, v)
 	begun := x.phase != 0
+	if w.b.misses(v.dir) {
+		return w.refuse(ctx, begun, verdict{at: v.at}, nil)
+	}
+	judged, err := w.s.judge(ctx, &w.b.Batch, v)
 	if err != nil || judged.again || len(judged.conflicts) > 0 {
 		return w.refuse(ctx, begun, judged, err)
 	}
@@ -104,7 +107,7 @@ func (w *writer) refuse(ctx context.Context, begun bool, why verdict, err error)
 	case why.again:
 		return store.Result{}, errLost
 	}
-	return store.Result{Outcome: store.Conflict, Conflicts: why.conflicts}, nil
+	return store.Result{Outcome: store.Conflict, Revision: why.at, Conflicts: why.conflicts}, nil
 }
 
 // begin looks at the records of the batch and finds what an earlier try has
@@ -167,6 +170,9 @@ func (w *writer) open(ctx context.Context, d directory) (directory, intent, erro
 	d, rev, err := w.s.swap(ctx, d, newID(), func(d directory) (directory, error) {
 		if _, taken := d.find(x.id); taken {
 			return d, errLost
+		}
+		if w.b.misses(d) {
+			return d, errLost // attempt finds out whether an earlier try took effect
 		}
 		if len(d.intents) >= maxOpen {
 			return d, &unknownError{ErrHeld}

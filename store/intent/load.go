@@ -49,6 +49,7 @@ func (s *Store) Load(ctx context.Context, rev *uint64) iter.Seq2[store.Record, e
 		if !s.unfold(*rev, d, held, yield) {
 			return
 		}
+		s.tell(d.turn)
 		// What cannot be settled now is met again by the next writer.
 		_, _ = s.bury(ctx, d)
 	}

@@ -90,6 +90,7 @@ func (g sight) logical() store.Record {
 type view struct {
 	dir      directory
 	records  map[store.Key]sight
+	at       uint64 // a revision at which dir was the directory, or 0
 	revision uint64 // not 0: the batch that asked had been committed, nothing else is known
 }
 
@@ -116,6 +117,7 @@ func (s *Store) look(ctx context.Context, id store.BatchID, keys []store.Key) (*
 		if err := s.show(v, res.Conflicts, len(part)); err != nil {
 			return nil, err
 		}
+		v.at = res.Revision
 	}
 	return v, nil
 }
@@ -177,6 +179,7 @@ func compareKeys(a, b store.Key) int {
 type verdict struct {
 	again     bool           // something was settled: look again
 	conflicts []store.Record // expectations that do not hold, or that rest on an unfinished intent
+	at        uint64         // where the epoch is what is wrong: a revision at which it was, or 0
 }
 
 // judge compares what b expects with what v shows. Records that b itself holds

@@ -15,8 +15,11 @@ const (
 	kindChunk     store.Kind = 201 // the keys of one chunk of an intent
 )
 
-// recordFormat is the first byte of directories and chunks.
-const recordFormat = 1
+// The formats of records: their first byte.
+const (
+	recordFormat = 1 // directories and chunks
+	turnFormat   = 2 // directories after the first turn: the turn follows
+)
 
 // envelopeMark begins every envelope. What makes a value one is that it also
 // names an intent that the directory lists.
@@ -33,7 +36,8 @@ const (
 	phaseAborted                  // never visible; being rolled back
 )
 
-// change is what the newest change of the directory did to an intent.
+// change is what the newest change of the directory did to an intent, or that
+// it changed the turn.
 type change uint8
 
 const (
@@ -42,6 +46,7 @@ const (
 	changeDone
 	changeAbort
 	changeRemove
+	changeTurn
 )
 
 // intent is one entry of the directory.
@@ -54,13 +59,14 @@ type intent struct {
 	owner   string
 }
 
-// directory lists the intents under way. It is a value: nobody changes the
+// directory lists the intents under way and says whose turn it is. It is a value: nobody changes the
 // list of one that others may hold.
 type directory struct {
 	version uint64 // of the record; 0: never written
 	change  change
-	about   store.BatchID // the intent that change is about
+	about   store.BatchID // the intent that change is about, if any
 	intents []intent
+	turn    Turn
 }
 
 func (d directory) find(id store.BatchID) (intent, bool) {
@@ -73,7 +79,7 @@ func (d directory) find(id store.BatchID) (intent, bool) {
 
 // with returns the directory after change c of intent x.
 func (d directory) with(c change, x intent) directory {
-	next := directory{version: d.version + 1, change: c, about: x.id}
+	next := directory{version: d.version + 1, change: c, about: x.id, turn: d.turn}
 	for _, y := range d.intents {
 		if y.id != x.id {
 			next.intents = append(next.intents, y)
@@ -86,7 +92,11 @@ func (d directory) with(c change, x intent) directory {
 }
 
 func (d directory) encode() []byte {
-	buf := append([]byte{recordFormat, byte(d.change)}, d.about[:]...)
+	format := byte(recordFormat)
+	if d.turn.Epoch > 0 {
+		format = turnFormat
+	}
+	buf := append([]byte{format, byte(d.change)}, d.about[:]...)
 	buf = binary.AppendUvarint(buf, uint64(len(d.intents)))
 	for _, x := range d.intents {
 		buf = append(buf, x.id[:]...)
@@ -97,6 +107,11 @@ func (d directory) encode() []byte {
 		buf = binary.AppendUvarint(buf, uint64(len(x.owner)))
 		buf = append(buf, x.owner...)
 	}
+	if format == turnFormat {
+		buf = binary.AppendUvarint(buf, d.turn.Epoch)
+		buf = binary.AppendUvarint(buf, uint64(len(d.turn.Holder)))
+		buf = append(buf, d.turn.Holder...)
+	}
 	return buf
 }
 
@@ -106,7 +121,7 @@ func decodeDirectory(version uint64, value []byte) (directory, error) {
 		return d, nil
 	}
 	r := reader{buf: value}
-	r.open()
+	format := r.open(turnFormat)
 	d.change = change(r.byte())
 	copy(d.about[:], r.take(len(d.about)))
 	for range r.count() {
@@ -115,6 +130,13 @@ func decodeDirectory(version uint64, value []byte) (directory, error) {
 		x.phase, x.version, x.expiry, x.since = phase(r.byte()), r.uint(), r.int(), r.uint()
 		x.owner = string(r.take(r.count()))
 		d.intents = append(d.intents, x)
+	}
+	if format == turnFormat {
+		d.turn.Epoch = r.uint()
+		d.turn.Holder = string(r.take(r.count()))
+		if d.turn.Epoch == 0 {
+			r.fail()
+		}
 	}
 	if r.err != nil {
 		return directory{}, fmt.Errorf("directory of intents: %w", r.err)
@@ -156,7 +178,7 @@ func encodeChunk(keys []store.Key) []byte {
 
 func decodeChunk(value []byte) ([]store.Key, error) {
 	r := reader{buf: value}
-	r.open()
+	r.open(recordFormat)
 	var keys []store.Key
 	for range r.count() {
 		kind := store.Kind(r.byte())
@@ -224,10 +246,13 @@ func (r *reader) fail() {
 	}
 }
 
-func (r *reader) open() {
-	if format := r.byte(); r.err == nil && format > recordFormat {
-		r.buf, r.err = nil, fmt.Errorf("format %d, this version reads %d: %w", format, recordFormat, store.ErrNewerFormat)
+// open takes the format, which may be newest at most.
+func (r *reader) open(newest byte) byte {
+	format := r.byte()
+	if r.err == nil && format > newest {
+		r.buf, r.err = nil, fmt.Errorf("format %d, this version reads %d: %w", format, newest, store.ErrNewerFormat)
 	}
+	return format
 }
 
 func (r *reader) take(n int) []byte {

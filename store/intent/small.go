@@ -9,14 +9,17 @@ import (
 )
 
 // commitSmall commits a batch that the store below can hold.
-func (s *Store) commitSmall(ctx context.Context, b store.Batch) (store.Result, error) {
+func (s *Store) commitSmall(ctx context.Context, b planned) (store.Result, error) {
 	for {
 		var res store.Result
 		var again bool
 		var err error
-		if d := s.known(); len(d.intents) == 0 {
-			res, again, err = s.commitPlain(ctx, b, d.version)
-		} else {
+		switch d := s.known(); {
+		case b.misses(d):
+			res, again, err = s.commitMissed(ctx, b)
+		case len(d.intents) == 0:
+			res, again, err = s.commitPlain(ctx, b.Batch, d.version)
+		default:
 			res, again, err = s.commitGuarded(ctx, b)
 		}
 		if err != nil || !again {
@@ -46,14 +49,14 @@ func (s *Store) sendOnce(ctx context.Context, b store.Batch) (res store.Result, 
 
 // commitGuarded commits b while intents are under way: it makes sure that none
 // of them holds what b touches, and expects every record as it found it.
-func (s *Store) commitGuarded(ctx context.Context, b store.Batch) (store.Result, bool, error) {
-	v, err := s.look(ctx, b.ID, distinct(&b))
+func (s *Store) commitGuarded(ctx context.Context, b planned) (store.Result, bool, error) {
+	v, err := s.look(ctx, b.ID, distinct(&b.Batch))
 	switch {
 	case err != nil:
 		return store.Result{}, false, err
 	case v.revision > 0:
 		return store.Result{Outcome: store.Committed, Revision: v.revision}, false, nil
-	case len(v.dir.intents) == 0:
+	case len(v.dir.intents) == 0 || b.misses(v.dir):
 		return store.Result{}, true, nil
 	}
 	if _, begun := v.dir.find(b.ID); begun {
@@ -63,7 +66,7 @@ func (s *Store) commitGuarded(ctx context.Context, b store.Batch) (store.Result,
 	if buried, err := s.bury(ctx, v.dir); err != nil || buried > 0 {
 		return store.Result{}, true, err
 	}
-	judged, err := s.judge(ctx, &b, v)
+	judged, err := s.judge(ctx, &b.Batch, v)
 	switch {
 	case err != nil || judged.again:
 		return store.Result{}, true, err
@@ -73,14 +76,14 @@ func (s *Store) commitGuarded(ctx context.Context, b store.Batch) (store.Result,
 	return s.sendGuarded(ctx, b, v)
 }
 
-func (s *Store) sendGuarded(ctx context.Context, b store.Batch, v *view) (store.Result, bool, error) {
-	guarded := b
+func (s *Store) sendGuarded(ctx context.Context, b planned, v *view) (store.Result, bool, error) {
+	guarded := b.Batch
 	guarded.Expect = []store.Expectation{{Key: directoryKey(), Version: v.dir.version}}
-	for _, k := range distinct(&b) {
+	for _, k := range distinct(&b.Batch) {
 		guarded.Expect = append(guarded.Expect, store.Expectation{Key: k, Version: v.records[k].record.Version})
 	}
 	if errors.Is(guarded.Validate(s.limits), store.ErrTooLarge) {
-		if splittable(&b) {
+		if splittable(&b.Batch) {
 			res, err := s.commitLarge(ctx, b)
 			return res, false, err
 		}

@@ -50,6 +50,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	dir      directory // the newest one seen
+	turn     Turn      // the newest one that Load and Follow have yielded
 	clock    uint64    // the greatest version seen
 	revision uint64    // the greatest revision seen
 	busy     map[store.BatchID]chan struct{}
@@ -91,7 +92,11 @@ func (s *Store) Close() error { return s.inner.Close() }
 // below is [store.ErrTooLarge]. The directory takes one expectation of every
 // batch's share.
 func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error) {
-	if err := s.check(&b); err != nil {
+	return s.submit(ctx, planned{Batch: b})
+}
+
+func (s *Store) submit(ctx context.Context, b planned) (store.Result, error) {
+	if err := s.check(&b.Batch); err != nil {
 		return store.Result{}, fmt.Errorf("commit batch %x: %w", b.ID, err)
 	}
 	release, err := s.begin(ctx, b.ID)
@@ -111,8 +116,8 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Result, error)
 	return res, nil
 }
 
-func (s *Store) commit(ctx context.Context, b store.Batch) (store.Result, error) {
-	if !s.straight(&b) {
+func (s *Store) commit(ctx context.Context, b planned) (store.Result, error) {
+	if !s.straight(&b.Batch) {
 		return s.commitLarge(ctx, b)
 	}
 	return s.commitSmall(ctx, b)
