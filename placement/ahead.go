@@ -22,10 +22,12 @@ type ahead struct {
 
 // pend is what batches under way will change of one provider.
 type pend struct {
-	generation int64 // what its state record will be; when batch is set
+	generation int64 // what its state will be; when batch is set
 	version    uint64
 	updated    int64
+	stamped    bool   // see provider
 	batch      *batch // the last one that advances the state
+	written    *batch // the last one that writes its record
 	use        []classAmount
 	tree       lock // on a root: who relies on its tree
 }
@@ -211,15 +213,22 @@ func (p *pend) add(class uint32, amount int64) {
 func (a *ahead) advance(t *tx, s stateChange, b *batch) {
 	row, p := t.w.provider(s.i), a.of(t.w, s.i)
 	if p.batch == nil {
-		p.version, p.generation, p.updated = row.version, row.generation, row.updated
+		p.version, p.generation, p.updated, p.stamped, p.written = row.version, row.generation, row.updated, row.stamped, nil
 	} else if p.batch != b && !slices.Contains(b.builds, p.batch) {
 		b.builds = append(b.builds, p.batch)
 	}
 	if p.batch != b {
-		b.states = append(b.states, batchState{s.i, row.uuid, stateRecord{p.version, p.generation, p.updated}})
 		b.pends = append(b.pends, s.i)
-		b.weight++
-		p.batch, p.version = b, b.stamp
+		p.batch = b
+	}
+	switch {
+	case s.told:
+		p.stamped = p.stamped || p.written != b
+	case p.written != b:
+		s := batchState{s.i, row.uuid, stateRecord{p.version, p.generation, p.updated, p.stamped}}
+		b.states = append(b.states, s)
+		b.weight += s.weight()
+		p.written, p.version, p.stamped = b, b.stamp, false
 	}
 	p.generation, p.updated = p.generation+s.bump, s.when(t.now)
 }

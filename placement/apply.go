@@ -31,8 +31,27 @@ type consumerRecord struct {
 	generation          uint32
 	created, updated    int64
 	allocs              []allocRow // ordered by provider, then class; owned by the record
+	stamps              []stamp    // of some of its providers, in order
 	version             uint64
 	before              uint64 // version that it replaces, 0: none; for planning
+}
+
+// A stamp is what the state of a provider came to with the write of a
+// consumer, in whose record it stands: an engine that writes alone leaves the
+// state's own record as it is.
+type stamp struct {
+	provider            uint32
+	generation, updated int64
+}
+
+// stamp returns that of a provider, or nil.
+func (r *consumerRecord) stamp(provider uint32) *stamp {
+	for k := range r.stamps {
+		if r.stamps[k].provider == provider {
+			return &r.stamps[k]
+		}
+	}
+	return nil
 }
 
 // putProvider creates or redefines a provider and tells the feed, which may
@@ -304,7 +323,15 @@ func (w *world) aggregate(u UUID) uint32 {
 func (w *world) putState(i uint32, generation, updated int64, version uint64) {
 	w.saveProvider(i)
 	p := w.provider(i)
-	p.generation, p.updated, p.version = generation, updated, version
+	p.generation, p.updated, p.version, p.stamped = generation, updated, version, false
+}
+
+// putStamp sets the state of provider i, whose record stays behind.
+func (w *world) putStamp(i uint32, generation, updated int64) {
+	w.saveProvider(i)
+	p := w.provider(i)
+	p.generation, p.updated, p.stamped = generation, updated, true
+	w.stamped = true
 }
 
 // putConsumer creates a consumer or replaces it with its allocations.

@@ -25,6 +25,8 @@ type batch struct {
 	revision  uint64        // at which the store said that it took effect; 0: it has not said so
 	sent      bool          // the store may have it: only who sends it changes it
 	orphan    bool          // planned on a world that is gone
+	epoch     uint64        // of the turn in which it was begun
+	alone     bool          // the engine has the turn
 	weight    int           // of what is in it, as Engine.limit counts
 	builds    []*batch      // earlier ones under way that moved the same states
 	records   store.Batch   // when sealed
@@ -43,10 +45,20 @@ type batchState struct {
 	before   stateRecord
 }
 
-// stateRecord is what the record of a provider's state holds.
+// stateRecord is what the record of a provider's state holds, or only its
+// version, where a stamp is newer.
 type stateRecord struct {
 	version             uint64
 	generation, updated int64
+	stamped             bool
+}
+
+// weight is what it takes of Engine.limit to expect the record and to put it.
+func (s *batchState) weight() int {
+	if s.before.stamped {
+		return 2
+	}
+	return 1
 }
 
 type pendingUse struct {
@@ -82,6 +94,9 @@ func (e *Engine) seal() {
 	e.mu.RLock()
 	b.records = e.records(b)
 	e.mu.RUnlock()
+	if len(e.flying) > 0 {
+		e.turns.full++
+	}
 	e.open, e.flying, e.sealed = nil, append(e.flying, b), append(e.sealed, b)
 	e.kick()
 }
@@ -180,7 +195,10 @@ func (e *Engine) openBatch() *batch {
 		e.stamp++
 		stamp := e.stamp
 		e.mu.Unlock()
-		e.open = &batch{stamp: stamp, answered: make(chan struct{}), done: make(chan struct{}), parted: make(chan struct{})}
+		e.open = &batch{
+			stamp: stamp, epoch: e.turns.now.Epoch, alone: e.alone(),
+			answered: make(chan struct{}), done: make(chan struct{}), parted: make(chan struct{}),
+		}
 		e.name(e.open)
 	}
 	return e.open
@@ -201,7 +219,12 @@ func (e *Engine) crowded(t *tx) bool {
 // open batch moves already.
 func (t *tx) weight() int {
 	n := len(t.consumers) + 2*len(t.gone) + 3*len(t.defs) + 2*len(t.parents) + 4*len(t.dropped) +
-		2*len(t.symbols) + 2*len(t.guards) + len(t.attached) + len(t.states)
+		2*len(t.symbols) + 2*len(t.guards) + len(t.attached)
+	for k := range t.states {
+		if !t.states[k].told {
+			n++
+		}
+	}
 	for k := range t.consumers {
 		if t.consumers[k].before != 0 {
 			n++
@@ -210,10 +233,10 @@ func (t *tx) weight() int {
 	return n
 }
 
-// moves is how many existing providers' states t moves.
+// moves is how many existing providers' states t moves, and writes.
 func (t *tx) moves() (n int) {
 	for k := range t.states {
-		if t.states[k].i != none {
+		if t.states[k].i != none && !t.states[k].told {
 			n++
 		}
 	}
@@ -225,6 +248,9 @@ func (t *tx) moves() (n int) {
 // that they saw.
 func (e *Engine) records(b *batch) store.Batch {
 	r := recorder{w: e.world, weighs: e.weighs, shared: e.cfg.Store.Limits().Shared, out: store.Batch{ID: b.id, Version: b.stamp}}
+	if b.alone {
+		e.world.stamp(b)
+	}
 	r.reserve(b)
 	b.extents = make([]extent, len(b.txs))
 	for k, t := range b.txs {
@@ -233,7 +259,10 @@ func (e *Engine) records(b *batch) store.Batch {
 	}
 	for _, s := range b.states {
 		key := store.Key{Kind: kindState, ID: r.nextID()}
-		if r.expect(key, s.before.version); r.weighs {
+		if !b.alone {
+			r.expect(key, s.before.version)
+		}
+		if r.weighs && !b.alone && !s.before.stamped {
 			r.out.Expect[len(r.out.Expect)-1].Value = r.close(encodeState(r.open(maxState), s.before.generation, s.before.updated))
 		}
 		p := e.world.provider(s.provider).pend

@@ -52,9 +52,10 @@ type Tasks interface {
 // committed state only and never wait for the store.
 type Engine struct {
 	cfg       Config
-	limit     int  // of tx.weight in one batch of the store; 0 and less: none
-	weighs    bool // the store has a limit on what expectations weigh
-	inFlight  int  // batches under way at once
+	limit     int           // of tx.weight in one batch of the store; 0 and less: none
+	weighs    bool          // the store has a limit on what expectations weigh
+	inFlight  int           // batches under way at once
+	intents   *intent.Store // whose turns the engine takes; nil: it has its store for itself
 	feed      *feed
 	fresh     freshness
 	txs       sync.Pool
@@ -74,6 +75,7 @@ type Engine struct {
 	work   chan struct{}
 	loaded uint64 // revision of the snapshot that the world began with
 	failed error  // the store or its feed is gone for good
+	turns  turns
 	ids    *rand.Rand
 
 	stop    context.CancelFunc
@@ -125,12 +127,17 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		}
 		e.cfg.Store = intent.Wrap(cfg.Store, intent.Config{Now: cfg.Now})
 	}
+	if it, able := e.cfg.Store.(*intent.Store); able && e.Shared() {
+		e.intents = it
+	}
 	e.inFlight = max(1, e.cfg.Store.Limits().InFlight)
 	var err error
 	if e.world, e.loaded, err = e.load(ctx); err != nil {
 		return nil, fmt.Errorf("load placement: %w", err)
 	}
 	e.ahead = newAhead()
+	e.turns.heard = cfg.Now()
+	e.turnTo()
 	e.fresh.advance(e.loaded)
 	e.start(e.loaded) //nolint:contextcheck // the engine outlives the call that opens it
 	return e, nil
@@ -175,6 +182,12 @@ func (e *Engine) write(ctx context.Context, plan func(*tx) error) error {
 	fresh := !e.Shared()
 	for tries := 0; ; {
 		t, b, err := e.enqueue(plan)
+		if errors.Is(err, errTaken) {
+			if err := e.freeTurn(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if b == nil && !fresh { // is that still so?
 			if err := e.Fresh(ctx); err != nil {
 				return err
@@ -261,11 +274,21 @@ func (e *Engine) enqueue(plan func(*tx) error) (t *tx, b *batch, err error) {
 	if e.failed != nil {
 		return nil, nil, e.failed
 	}
+	if e.taken() {
+		if e.turns.freeing != nil {
+			return nil, e.turns.freeing, nil
+		}
+		e.turns.freeing = &batch{done: make(chan struct{})}
+		return nil, nil, errTaken
+	}
 	t, _ = e.txs.Get().(*tx)
 	e.mu.RLock()
 	t.w, t.ahead, t.now = e.world, e.ahead, e.cfg.Now().UnixNano()
 	err = plan(t)
 	e.mu.RUnlock()
+	if err == nil && e.alone() {
+		t.tell()
+	}
 	if err == nil && e.crowded(t) {
 		if len(e.flying) < e.inFlight {
 			e.seal()

@@ -49,7 +49,7 @@ func (f *fetcher) fetch(next []store.Record) {
 // firstHolder returns the provider of a consumer record's first allocation.
 func firstHolder(value []byte) (UUID, bool) {
 	d := decoder{buf: value}
-	d.open()
+	d.openUpTo(stampedFormat)
 	for range 3 { // project, user, type
 		d.bytes(d.uint())
 	}
@@ -58,7 +58,7 @@ func firstHolder(value []byte) (UUID, bool) {
 	d.int()  // updated
 	d.uint() // number of allocations
 	same := d.uint()
-	return d.uuid(), same == 0 && d.err == nil
+	return d.uuid(), same != 1 && d.err == nil
 }
 
 // home returns the slot where the search for hash begins.

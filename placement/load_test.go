@@ -85,9 +85,12 @@ func (s ordered) Load(ctx context.Context, revision *uint64) iter.Seq2[store.Rec
 // randomStore returns a store after random writes, and the engine that wrote.
 func randomStore(t *testing.T, seed uint64, writes int) (store.Store, *placement.Engine) {
 	t.Helper()
-	var clock tick
-	s := mem.New(mem.Config{})
-	e := open(t, placement.Config{Store: s, Seed: seed + 1, Now: clock.now})
+	alone := seed%2 == 1
+	s := mem.New(mem.Config{Limits: limitsFor(alone)})
+	e := open(t, placement.Config{Store: s, Seed: seed + 1, Now: ticking()})
+	if alone {
+		takeTurn(t, e)
+	}
 	rng := rand.New(rand.NewPCG(seed, 3))
 	w, ops := twin.RandomWorld(rng, twin.RandomSize(rng))
 	for _, op := range ops {
@@ -115,33 +118,35 @@ func randomStore(t *testing.T, seed uint64, writes int) (store.Store, *placement
 // has: everything that can be read must be as before.
 func TestLoadEqualsWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	byKind := func(a, b store.Record) int { return int(a.Key.Kind) - int(b.Key.Kind) }
 	for seed := range rounds(8, 40, 3_000) {
-		rng := rand.New(rand.NewPCG(seed, 4))
-		s, e := randomStore(t, seed, 60)
-		sound(t, e)
-		wantReads, want := reads(t, e), dump(e)
-		for name, order := range map[string]func([]store.Record){
-			"as it comes": func([]store.Record) {},
-			"by key": func(all []store.Record) {
-				slices.SortFunc(all, func(a, b store.Record) int { return strings.Compare(a.Key.ID, b.Key.ID) })
-			},
-			"backwards": func(all []store.Record) {
-				slices.SortStableFunc(all, byKind)
-				slices.Reverse(all)
-			},
-			"shuffled": func(all []store.Record) {
-				rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			},
-		} {
-			msg := fmt.Sprintf("seed %d, %s", seed, name)
-			again, err := placement.Open(t.Context(), placement.Config{Store: ordered{s, order}})
-			require.NoError(t, err, msg)
-			sound(t, again)
-			same(t, want, dump(again), msg)
-			require.Equal(t, wantReads, reads(t, again), msg)
-			require.NoError(t, again.Close())
-		}
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { loadsWhatWasWritten(t, seed) })
+	}
+}
+
+func loadsWhatWasWritten(t *testing.T, seed uint64) {
+	t.Helper()
+	byKind := func(a, b store.Record) int { return int(a.Key.Kind) - int(b.Key.Kind) }
+	rng := rand.New(rand.NewPCG(seed, 4))
+	s, e := randomStore(t, seed, 60)
+	sound(t, e)
+	wantReads, want := reads(t, e), dump(e)
+	for name, order := range map[string]func([]store.Record){
+		"as it comes": func([]store.Record) {},
+		"by key": func(all []store.Record) {
+			slices.SortFunc(all, func(a, b store.Record) int { return strings.Compare(a.Key.ID, b.Key.ID) })
+		},
+		"backwards": func(all []store.Record) {
+			slices.SortStableFunc(all, byKind)
+			slices.Reverse(all)
+		},
+		"shuffled": func(all []store.Record) {
+			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		},
+	} {
+		again := open(t, placement.Config{Store: ordered{s, order}})
+		sound(t, again)
+		same(t, want, dump(again), name)
+		require.Equal(t, wantReads, reads(t, again), name)
 	}
 }
 
@@ -206,11 +211,15 @@ func TestLoadedTraitsAreTheSame(t *testing.T) {
 }
 
 // healthy is a small store with a record of every kind, each of which another
-// one needs, but the attachment.
-func healthy(t *testing.T) []store.Record {
+// one needs, but the attachment. The consumer's has stamps if it is written
+// alone.
+func healthy(t *testing.T, alone bool) []store.Record {
 	t.Helper()
-	s := mem.New(mem.Config{})
+	s := mem.New(mem.Config{Limits: limitsFor(alone)})
 	e := open(t, placement.Config{Store: s})
+	if alone {
+		takeTurn(t, e)
+	}
 	ctx := t.Context()
 	_, err := e.CreateClass(ctx, "CUSTOM_A")
 	require.NoError(t, err)
@@ -228,7 +237,14 @@ func healthy(t *testing.T) []store.Record {
 	w.Guards = []placement.Guard{{Key: "g", Provider: child}}
 	w.Attachments = []placement.Attachment{{Key: "k", Value: []byte("value")}}
 	require.NoError(t, e.SetAllocations(ctx, w))
-	return records(t, s)
+	return slices.DeleteFunc(records(t, s), func(r store.Record) bool { return r.Key.Kind > kindAttachment })
+}
+
+func limitsFor(alone bool) store.Limits {
+	if alone {
+		return store.Limits{Shared: true, Records: 100}
+	}
+	return store.Limits{}
 }
 
 // refusesToOpen demands an error that wraps want and says something.
@@ -250,7 +266,12 @@ func refusesToOpen(t *testing.T, all []store.Record, want error, msg string) {
 // TestLoadRefuses damages one record of a healthy store at a time.
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	all := healthy(t)
+	t.Run("ordinary", func(t *testing.T) { loadRefuses(t, healthy(t, false)) })
+	t.Run("alone", func(t *testing.T) { loadRefuses(t, healthy(t, true)) })
+}
+
+func loadRefuses(t *testing.T, all []store.Record) {
+	t.Helper()
 	sound(t, open(t, placement.Config{Store: storeOf(t, all)}))
 	for n, r := range all {
 		with := func(change func(r *store.Record)) []store.Record {
@@ -260,7 +281,7 @@ func TestLoadRefuses(t *testing.T) {
 			return damaged
 		}
 		msg := func(what string) string { return fmt.Sprintf("%s of %v %x", what, r.Key, r.Value) }
-		refusesToOpen(t, with(func(r *store.Record) { r.Value[0] = 2 }), store.ErrNewerFormat, msg("newer format"))
+		refusesToOpen(t, with(func(r *store.Record) { r.Value[0] = 3 }), store.ErrNewerFormat, msg("newer format"))
 		refusesToOpen(t, with(func(r *store.Record) { r.Value[0] = 0 }), store.ErrDamaged, msg("no format"))
 		for _, kind := range []store.Kind{0, 9, 200} {
 			refusesToOpen(t, with(func(r *store.Record) { r.Key.Kind = kind }), store.ErrNewerFormat, msg("unknown kind"))
@@ -290,9 +311,10 @@ func TestLoadRefuses(t *testing.T) {
 // be.
 func TestLoadOfFlippedBytes(t *testing.T) {
 	t.Parallel()
-	all := healthy(t)
+	stores := [][]store.Record{healthy(t, false), healthy(t, true)}
 	for seed := range rounds(300, 2_000, 100_000) {
 		rng := rand.New(rand.NewPCG(seed, 6))
+		all := stores[seed%2]
 		n := rng.IntN(len(all))
 		damaged := slices.Clone(all)
 		damaged[n].Value = bytes.Clone(all[n].Value)

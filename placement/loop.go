@@ -32,6 +32,9 @@ func (e *Engine) start(revision uint64) {
 	if intents, ok := e.cfg.Store.(*intent.Store); ok {
 		run(func() { e.reapLoop(ctx, intents) })
 	}
+	if e.intents != nil {
+		run(func() { e.turnLoop(ctx) })
+	}
 }
 
 // wait returns when it could receive from one of two channels, which may be
@@ -112,6 +115,15 @@ func (e *Engine) latest(ctx context.Context) (uint64, error) {
 	return e.fresh.shared.Latest(ctx)
 }
 
+// turnLoop takes the turn when it is due.
+func (e *Engine) turnLoop(ctx context.Context) {
+	for e.wait(ctx, lonely/4, nil, nil) != stopWaiting {
+		if err := e.takeTurn(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.WarnContext(ctx, "cannot take the turn", slog.Any("error", err))
+		}
+	}
+}
+
 // commitLoop sends one batch at a time; others send theirs, and the next one
 // gathers meanwhile.
 func (e *Engine) commitLoop(ctx context.Context) {
@@ -143,7 +155,7 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 	sure := true // no try may still take effect
 	for wait := time.Millisecond; ; wait = min(2*wait, longestWait) {
 		prior := e.unanswered(b)
-		res, err := e.cfg.Store.Commit(ctx, b.records)
+		res, err := e.commit(ctx, b)
 		switch {
 		case err != nil:
 			e.settle(b, fmt.Errorf("commit: %w", err))
@@ -270,6 +282,9 @@ func (e *Engine) reload(ctx context.Context, revision *uint64) error {
 	e.dropOpen(errDropped, 0)
 	e.mu.Lock()
 	e.world, e.loaded, *e.ahead = w, loaded, *newAhead()
+	if e.intents != nil {
+		e.turns.now = e.intents.Turn()
+	}
 	e.feed.restart()
 	e.mu.Unlock()
 	*revision = loaded
@@ -286,6 +301,7 @@ func (e *Engine) reload(ctx context.Context, revision *uint64) error {
 
 // applyEvent makes one committed batch visible.
 func (e *Engine) applyEvent(ev *store.Event) error {
+	e.turnTo()
 	if ev.ID == (store.BatchID{}) {
 		return nil
 	}
@@ -306,6 +322,9 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 		e.mu.Unlock()
 		e.land(b, nil)
 		return nil
+	}
+	if b == nil {
+		e.turns.heard = e.cfg.Now()
 	}
 	e.invalidate(ev)
 	err := e.applyForeign(ev)

@@ -140,7 +140,10 @@ func (e *Engine) takeOut(b *batch, which []bool, lost map[uint32]struct{}, nowhe
 	e.stripRecords(b, which, lost)
 	e.retract(b, which, lost)
 	var stay []*tx
-	b.weight = len(b.states)
+	b.weight = 0
+	for k := range b.states {
+		b.weight += b.states[k].weight()
+	}
 	for k, t := range b.txs {
 		if which[k] {
 			t.batch = nowhere
@@ -246,7 +249,7 @@ func (e *Engine) lose(b *batch, res store.Result, sure bool) bool {
 	e.plan.Lock()
 	defer e.plan.Unlock()
 	b.after = res.Revision
-	if !sure || b.orphan || len(res.Conflicts) == 0 {
+	if !sure || b.orphan || b.alone || len(res.Conflicts) == 0 {
 		return false
 	}
 	e.mu.RLock()
@@ -279,7 +282,7 @@ func (e *Engine) invalidate(ev *store.Event) {
 			}
 		}
 	})
-	if !some || !e.part(e.open, l, errDropped, 0) {
+	if !some || e.open.alone || !e.part(e.open, l, errDropped, 0) {
 		e.dropOpen(errDropped, 0) // its plans may name rows that are another's after this
 	}
 	if b := e.open; b != nil { // what joins it from now on may build on what was just seen

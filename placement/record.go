@@ -24,8 +24,12 @@ const (
 	kindName       store.Kind = 8 // provider name -> UUID, in shared stores
 )
 
-// recordFormat is the first byte of every value.
-const recordFormat = 1
+// recordFormat is the first byte of every value but that of a consumer with
+// stamps, which versions before them do not read.
+const (
+	recordFormat  = 1
+	stampedFormat = 2
+)
 
 var errRecord = errors.New("malformed record")
 
@@ -140,17 +144,15 @@ func (d *decoder) symbol(t *symtab) uint32 {
 }
 
 // open checks the format byte.
-func (d *decoder) open() {
-	if len(d.buf) == 0 {
+func (d *decoder) open() { d.openUpTo(recordFormat) }
+
+func (d *decoder) openUpTo(newest byte) {
+	if len(d.buf) == 0 || d.buf[0] == 0 {
 		d.fail()
 		return
 	}
-	if d.buf[0] == 0 {
-		d.fail()
-		return
-	}
-	if d.buf[0] != recordFormat {
-		d.err = fmt.Errorf("record format %d, this version reads %d: %w", d.buf[0], recordFormat, store.ErrNewerFormat)
+	if d.buf[0] > newest {
+		d.err = fmt.Errorf("record format %d, this version reads %d: %w", d.buf[0], newest, store.ErrNewerFormat)
 		d.buf = nil
 		return
 	}
@@ -270,6 +272,9 @@ func (w *world) consumerBytes(r *consumerRecord) int {
 	for _, a := range r.allocs {
 		if n++; a.provider != last {
 			n, last = n+16, a.provider
+			if s := r.stamp(a.provider); s != nil {
+				n += uintBytes(uint64(s.generation)) + intBytes(s.updated-r.updated)
+			}
 		}
 		if a.class < w.classes.standard {
 			n += uintBytes(uint64(a.class) + 1)
@@ -290,7 +295,11 @@ func textBytes(s string) int { return uintBytes(uint64(len(s))) + len(s) }
 // encodeConsumer appends to buf.
 func (w *world) encodeConsumer(buf []byte, r *consumerRecord) []byte {
 	e := encoder{buf: buf}
-	e.buf = append(e.buf, recordFormat)
+	if len(r.stamps) == 0 {
+		e.buf = append(e.buf, recordFormat)
+	} else {
+		e.buf = append(e.buf, stampedFormat)
+	}
 	e.text(r.project)
 	e.text(r.user)
 	e.text(r.kind)
@@ -299,14 +308,20 @@ func (w *world) encodeConsumer(buf []byte, r *consumerRecord) []byte {
 	e.int(r.updated - r.created)
 	e.uint(uint64(len(r.allocs)))
 	last := none
-	for _, a := range r.allocs { // 1: same provider as before
-		if a.provider == last {
+	for _, a := range r.allocs { // 1: same provider as before, 2: another and its stamp
+		switch s := r.stamp(a.provider); {
+		case a.provider == last:
 			e.uint(1)
-		} else {
+		case s != nil:
+			e.uint(2)
+			e.uuid(w.provider(a.provider).uuid)
+			e.uint(uint64(s.generation))
+			e.int(s.updated - r.updated)
+		default:
 			e.uint(0)
 			e.uuid(w.provider(a.provider).uuid)
-			last = a.provider
 		}
+		last = a.provider
 		e.symbol(&w.classes, a.class)
 		e.uint(uint64(a.amount))
 	}
@@ -320,9 +335,9 @@ func (w *world) decodeConsumer(rec store.Record) (*consumerRecord, error) {
 
 // readConsumer decodes rec into r, with allocations that are new.
 func (w *world) readConsumer(r *consumerRecord, rec store.Record) error {
-	*r = consumerRecord{version: rec.Version}
+	*r = consumerRecord{version: rec.Version, stamps: r.stamps[:0]}
 	d := decoder{buf: rec.Value}
-	d.open()
+	d.openUpTo(stampedFormat)
 	r.uuid = d.key(rec.Key)
 	// Projects, users and types are few: share the interned text.
 	r.project, r.user, r.kind = d.shared(&w.projects), d.shared(&w.users), d.shared(&w.types)
@@ -337,10 +352,13 @@ func (w *world) readConsumer(r *consumerRecord, rec store.Record) error {
 	for range n {
 		a := allocRow{provider: none}
 		switch same := d.uint(); {
-		case same == 0:
+		case same == 0 || same == 2:
 			uuid, known := d.uuid(), false
 			if a.provider, known = w.findProvider(uuid); !known && d.err == nil {
 				return &missingError{uuid}
+			}
+			if same == 2 {
+				r.stamps = append(r.stamps, stamp{a.provider, d.generation(), r.updated + d.int()})
 			}
 		case same == 1 && len(r.allocs) > 0:
 			a.provider = r.allocs[len(r.allocs)-1].provider
@@ -353,12 +371,24 @@ func (w *world) readConsumer(r *consumerRecord, rec store.Record) error {
 		}
 		r.allocs = append(r.allocs, a)
 	}
+	slices.SortFunc(r.stamps, func(a, b stamp) int { return int(int64(a.provider) - int64(b.provider)) })
+	stamps := len(r.stamps)
+	r.stamps = slices.CompactFunc(r.stamps, func(a, b stamp) bool { return a.provider == b.provider })
 	slices.SortFunc(r.allocs, compareRows)
 	r.allocs = slices.CompactFunc(r.allocs, func(a, b allocRow) bool { return compareRows(a, b) == 0 })
-	if n == 0 || len(r.allocs) != n {
+	if n == 0 || len(r.allocs) != n || len(r.stamps) != stamps {
 		d.fail()
 	}
 	return d.close()
+}
+
+// generation reads one that is not that of a new provider.
+func (d *decoder) generation() int64 {
+	g := int64(d.uint())
+	if g < 1 {
+		d.fail()
+	}
+	return g
 }
 
 func (d *decoder) shared(t *symtab) string {

@@ -46,6 +46,9 @@ func FuzzRecords(f *testing.F) {
 	f.Add(uint8(kindConsumer), own[:], w.encodeConsumer(nil, &consumerRecord{
 		project: "p", user: "u", kind: "T", generation: 3, created: 5, updated: 9, allocs: []allocRow{{0, 0, 4}},
 	}))
+	f.Add(uint8(kindConsumer), own[:], w.encodeConsumer(nil, &consumerRecord{
+		project: "p", user: "u", generation: 1, created: 5, updated: 9, allocs: []allocRow{{0, 0, 4}}, stamps: []stamp{{0, 1 << 40, 8}},
+	}))
 	f.Add(uint8(kindGuard), []byte("guard"), encodeGuard(fuzzHost))
 	f.Add(uint8(kindAttachment), []byte("key"), []byte{recordFormat, 1, 2, 3})
 	f.Add(uint8(kindName), []byte("name"), []byte{})
@@ -120,6 +123,7 @@ func TestDecodeRefusesTwice(t *testing.T) {
 		"none":          {project: "p", user: "u", generation: 1},
 		"no project":    {user: "u", generation: 1, allocs: []allocRow{{0, 0, 1}}},
 		"no generation": {project: "p", user: "u", allocs: []allocRow{{0, 0, 1}}},
+		"stamp":         {project: "p", user: "u", generation: 1, allocs: []allocRow{{0, 0, 1}}, stamps: []stamp{{0, 0, 1}}},
 		"no inventory":  {project: "p", user: "u", generation: 1, allocs: []allocRow{{0, 1, 1}}},
 	} {
 		value := w.encodeConsumer(nil, &r)

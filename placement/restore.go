@@ -15,7 +15,9 @@ import (
 // zero one of that the present. Errors: [ErrExists] when another provider has
 // the name, [ErrInUse] when a class that goes has allocations, [*InputError].
 //
-// What is restored is right only while nobody else writes to its tree.
+// What is restored is right only while nobody else writes to its tree. On a
+// store that engines share, a generation does not go back once one of them has
+// written alone.
 func (e *Engine) RestoreProvider(ctx context.Context, r ProviderRecord) error {
 	return e.write(ctx, func(t *tx) error { return t.restoreProvider(&r) })
 }
@@ -76,7 +78,11 @@ func (t *tx) restoreProvider(r *ProviderRecord) error {
 		return err
 	}
 	t.defs = append(t.defs, def)
-	t.states = append(t.states, stateChange{i: i, bump: r.Generation - t.w.provider(i).generation, time: changed})
+	bump := r.Generation - t.w.provider(i).generation
+	if t.w.stamped { // the greatest generation is the newest
+		bump = max(bump, 0)
+	}
+	t.states = append(t.states, stateChange{i: i, bump: bump, time: changed})
 	return t.checkRemoved(i, &def)
 }
 

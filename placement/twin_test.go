@@ -40,7 +40,8 @@ func TestTwinCandidates(t *testing.T) {
 }
 
 // TestTwinOperations compares the two after each of many random writes, half
-// the time with a store, from which a second engine has to load the same.
+// the time with a store, from which a second engine has to load the same; then
+// half the time the engine writes alone.
 func TestTwinOperations(t *testing.T) {
 	t.Parallel()
 	for seed := range rounds(8, 30, 3_000) {
@@ -78,9 +79,12 @@ func operations(t *testing.T, seed uint64, writes int) {
 	t.Helper()
 	cfg := placement.Config{Seed: seed + 1}
 	if seed%2 == 1 {
-		cfg.Store = mem.New(mem.Config{})
+		cfg.Store = mem.New(mem.Config{Limits: limitsFor(seed%4 == 3)})
 	}
 	p := newPair(t, fmt.Sprintf("seed %d", seed), cfg)
+	if seed%4 == 3 {
+		takeTurn(t, p.e)
+	}
 	rng := rand.New(rand.NewPCG(seed, 2))
 	_, ops := twin.RandomWorld(rng, twin.RandomSize(rng))
 	for _, op := range ops {

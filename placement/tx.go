@@ -46,6 +46,7 @@ type stateChange struct {
 	bump int64
 	uuid UUID
 	time int64 // to note as that of the change; 0: the tx's own
+	told bool  // by the stamps of the tx's consumers
 	sums int   // from where on in the tx's sums those of the provider are
 }
 
@@ -228,7 +229,11 @@ func (w *world) applyStates(t *tx, stamp uint64, feed *feed) {
 			i, _ = w.findProvider(s.uuid)
 		}
 		p := w.provider(i)
-		w.putState(i, p.generation+s.bump, s.when(t.now), stamp)
+		if s.told {
+			w.putStamp(i, p.generation+s.bump, s.when(t.now))
+		} else {
+			w.putState(i, p.generation+s.bump, s.when(t.now), stamp)
+		}
 		feed.add(ChangeAllocations, p.uuid, w.provider(p.root).uuid)
 	}
 }

@@ -51,6 +51,7 @@ type world struct {
 	snaps       []*Snapshot
 	sharing     uint32 // number of the trait MISC_SHARES_VIA_AGGREGATE
 	symbolEpoch uint64 // grows when the number of a class or trait may mean another
+	stamped     bool   // consumers' records have stamps
 }
 
 // provider is one row. Rows of a page lie together, so that a scan in order
@@ -63,7 +64,7 @@ type provider struct {
 	root       uint32
 	parent     uint32
 	generation int64
-	version    uint64 // of the state's record: every change bumps it
+	version    uint64 // of the state's record
 	pend       *pend  // guarded by Engine.plan; nil: nothing is under way
 	updated    int64  // nanoseconds since 1970
 	uuid       UUID
@@ -76,6 +77,7 @@ type provider struct {
 	aggSet     uint32
 	defVersion uint64 // of the definition's record
 	created    int64
+	stamped    bool // generation and updated are those of a stamp, newer than the state's record
 }
 
 // invRow is one inventory with its usage.
