@@ -95,7 +95,7 @@ func (e *Engine) seal() {
 	b.records = e.records(b)
 	e.mu.RUnlock()
 	if len(e.flying) > 0 {
-		e.turns.full++
+		e.turns.beside++
 	}
 	e.open, e.flying, e.sealed = nil, append(e.flying, b), append(e.sealed, b)
 	e.kick()

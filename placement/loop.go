@@ -118,8 +118,11 @@ func (e *Engine) latest(ctx context.Context) (uint64, error) {
 // turnLoop takes the turn when it is due.
 func (e *Engine) turnLoop(ctx context.Context) {
 	for e.wait(ctx, lonely/4, nil, nil) != stopWaiting {
-		if err := e.takeTurn(ctx); err != nil && ctx.Err() == nil {
-			e.cfg.Logger.WarnContext(ctx, "cannot take the turn", slog.Any("error", err))
+		if !e.turnDue() {
+			continue
+		}
+		if _, err := e.TakeTurn(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.WarnContext(ctx, "cannot write alone", slog.Any("error", err))
 		}
 	}
 }
@@ -284,6 +287,7 @@ func (e *Engine) reload(ctx context.Context, revision *uint64) error {
 	e.world, e.loaded, *e.ahead = w, loaded, *newAhead()
 	if e.intents != nil {
 		e.turns.now = e.intents.Turn()
+		e.turns.void = e.alone() && len(e.flying) > 0 // what they will have changed is not known here
 	}
 	e.feed.restart()
 	e.mu.Unlock()

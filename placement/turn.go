@@ -19,10 +19,10 @@ const lonely = time.Second
 // last looked, to take the turn.
 const busy = 2
 
-// errTaken: another engine writes alone; its turn has to be ended.
-var errTaken = errors.New("another engine has the turn")
+// errTaken: the turn to write alone has to end first.
+var errTaken = errors.New("the turn is taken")
 
-// turns says how an engine shares the right to write (INV-17). Engine.plan
+// turns says how an engine shares the right to write (INV-13). Engine.plan
 // guards it; only the follow loop changes now.
 //
 // An engine that has the turn knows all that there is to know: what it plans
@@ -33,14 +33,48 @@ var errTaken = errors.New("another engine has the turn")
 // until its world has everything that was written in it.
 type turns struct {
 	now     intent.Turn // as of the world
-	freeing *batch      // done when another engine's turn has ended; nil: nobody sees to that
+	void    bool        // the turn must end first: batches may be on their way that nothing here knows of
+	freeing *batch      // done when the turn has ended; nil: nobody sees to that
 	heard   time.Time   // when something of another engine came
-	full    int         // batches sent beside others since the last look
+	beside  int         // batches sent beside others since the last look
 }
 
-// taken reports whether another engine writes alone; plan is held.
+// Alone reports whether this engine is the only one that writes, see
+// [Engine.TakeTurn].
+func (e *Engine) Alone() bool {
+	e.plan.Lock()
+	defer e.plan.Unlock()
+	return e.alone()
+}
+
+// TakeTurn makes this engine the only one that writes to a store that several
+// share, so that a claim is one record instead of two. It reports false when
+// another engine is the only one already, while a write that is larger than a
+// batch is under way, and where the store is not shared or knows no limits. The
+// turn lasts until another engine wants to write; then that one ends it. An
+// engine that writes much while no other does takes the turn by itself, so this
+// is for who knows beforehand. Errors are the store's, or that of ctx.
+func (e *Engine) TakeTurn(ctx context.Context) (bool, error) {
+	if e.intents == nil {
+		return false, nil
+	}
+	e.plan.Lock()
+	now := e.turns.now
+	e.plan.Unlock()
+	if now.Holder != "" {
+		return now.Holder == e.intents.Owner(), nil
+	}
+	took, err := e.intents.TakeTurn(ctx, now.Epoch)
+	if err != nil {
+		return false, fmt.Errorf("take the turn: %w", err)
+	}
+	return took, nil
+}
+
+// taken reports whether the turn must end before this engine writes; plan is
+// held.
 func (e *Engine) taken() bool {
-	return e.intents != nil && e.turns.now.Holder != "" && e.turns.now.Holder != e.intents.Owner()
+	return e.turns.void || e.turns.now.Holder != "" && e.turns.now.Holder != e.intents.Owner()
 }
 
 // alone reports whether this engine writes alone; plan is held.
@@ -56,28 +90,23 @@ func (e *Engine) turnTo() {
 	}
 	e.plan.Lock()
 	defer e.plan.Unlock()
-	e.turns.now = e.intents.Turn()
+	e.turns.now, e.turns.void = e.intents.Turn(), false
 	e.dropOpen(errDropped, 0)
 	e.cfg.Logger.Debug("turn to write", slog.Uint64("epoch", e.turns.now.Epoch), slog.Bool("alone", e.alone()), slog.Bool("taken", e.taken()))
 }
 
-// takeTurn takes the turn when nobody has it, nobody else has written for a
-// while, and it is worth it.
-func (e *Engine) takeTurn(ctx context.Context) error {
+// turnDue reports whether it is worth to take the turn: nobody else has written
+// for a while, and this engine writes much.
+func (e *Engine) turnDue() bool {
 	e.plan.Lock()
-	now, full := e.turns.now, e.turns.full
-	due := now.Holder == "" && full >= busy && e.cfg.Now().Sub(e.turns.heard) >= lonely
-	e.turns.full = 0
-	e.plan.Unlock()
-	if !due {
-		return nil
-	}
-	_, err := e.intents.TakeTurn(ctx, now.Epoch)
-	return err
+	defer e.plan.Unlock()
+	much := e.turns.beside >= busy
+	e.turns.beside = 0
+	return much && e.turns.now.Holder == "" && e.cfg.Now().Sub(e.turns.heard) >= lonely
 }
 
-// freeTurn ends another engine's turn, and waits until the world has all that
-// was written in it. Who comes meanwhile waits for turns.freeing.
+// freeTurn ends the turn, and waits until the world has all that was written in
+// it. Who comes meanwhile waits for turns.freeing.
 func (e *Engine) freeTurn(ctx context.Context) error {
 	e.plan.Lock()
 	epoch, freeing := e.turns.now.Epoch, e.turns.freeing
@@ -89,7 +118,7 @@ func (e *Engine) freeTurn(ctx context.Context) error {
 	case ctx.Err() != nil:
 		err = e.fresh.late(ctx)
 	default:
-		err = fmt.Errorf("end another engine's turn: %w", err)
+		err = fmt.Errorf("end the turn of epoch %d: %w", epoch, err)
 	}
 	e.plan.Lock()
 	e.turns.freeing = nil

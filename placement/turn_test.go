@@ -262,3 +262,52 @@ func TestTurnEndsInVain(t *testing.T) {
 	require.NoError(t, other.SetAllocations(t.Context(), claimOf(id('o', 9), placement.NewConsumer, vcpus(id('h', 1), 1))))
 	settled(t, [2]*placement.Engine{lone, other})
 }
+
+// TestLateAloneReload has an engine that writes alone load its store again
+// while a batch is on its way: what it writes next must reckon with it.
+func TestLateAloneReload(t *testing.T) {
+	t.Parallel()
+	const units = 70
+	shared := mem.New(mem.Config{Limits: store.Limits{Shared: true, Records: 40, InFlight: 4}})
+	w := &wire{gate: newGate()}
+	w.Store = shared
+	w.open()
+	e := open(t, placement.Config{Store: w})
+	newHost(t, e, 1, placement.UUID{}, units)
+	takeTurn(t, e)
+	passes := w.pass
+	w.shut()
+	late := w.pass
+	var given atomic.Int64
+	claim := func(n, amount int) {
+		err := e.SetAllocations(t.Context(), claimOf(id('s', n), placement.NewConsumer, vcpus(id('h', 1), int64(amount))))
+		if err == nil {
+			given.Add(int64(amount))
+		} else if !errors.Is(err, placement.ErrCapacity) {
+			t.Errorf("claim %d: %v", n, err)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { claim(0, units) })
+	<-w.arrived
+	w.compact(t, e)
+	w.gate.mu.Lock()
+	w.pass = passes // whatever comes from now on passes at once
+	w.gate.mu.Unlock()
+	for n := range units {
+		wg.Go(func() { claim(n+1, 1) })
+	}
+	other := open(t, placement.Config{Store: shared})
+	used := func(e *placement.Engine) int64 {
+		usages, _, err := e.Usages(id('h', 1))
+		require.NoError(t, err)
+		return usages["VCPU"]
+	}
+	waitFor(t, func() bool { return used(other) > 0 })
+	close(late)
+	wg.Wait()
+	require.EqualValues(t, units, given.Load())
+	require.EqualValues(t, units, used(e))
+	sound(t, e)
+	same(t, dump(e), dump(open(t, placement.Config{Store: shared})), "a third engine")
+}

@@ -6,7 +6,8 @@
 // a queue that takes as much time for a batch as a measured cluster of etcd
 // takes processor time for it ([Costs]), and delays drawn from those measured.
 // An engine is a model too, of what package placement does: claims gather in
-// an open batch of so many records; a few batches are under way at once, and one
+// an open batch of so many records, two a claim unless there is one engine only,
+// which has the turn to write alone; a few batches are under way at once, and one
 // that builds on another waits until that is answered; one that was refused is
 // sent again without what it lost, or as it is when one before it had no answer
 // yet; what it lost is planned anew when the feed tells of it. The feed brings

@@ -35,12 +35,15 @@ type batch struct {
 
 type expectation struct{ host, expect int32 }
 
-// records are those of the batch: a consumer a claim, a state a host.
-func (b *batch) records() int { return len(b.claims) + len(b.hosts) }
+// records are those of the batch: a consumer a claim, and a state a host where
+// other engines write too.
+func (b *batch) records() int {
+	return len(b.claims) + b.engine.states(len(b.hosts))
+}
 
 // engine is the model of one engine.
 //
-// Source: placement/batch.go, loop.go and ahead.go of this repository.
+// Source: placement/batch.go, loop.go, ahead.go and turn.go of this repository.
 type engine struct {
 	*world
 	version []int32 // of each host, as the feed has told
@@ -58,6 +61,15 @@ type pend struct {
 	use     int32
 }
 
+// states is how many records of their states some hosts take: none where an
+// engine is the only one, as it has the turn then.
+func (e *engine) states(hosts int) int {
+	if len(e.store.engines) == 1 {
+		return 0
+	}
+	return hosts
+}
+
 // plan puts a claim into the open batch, or has it wait. When the time is over
 // nothing new begins.
 func (e *engine) plan(c *claim) {
@@ -69,7 +81,7 @@ func (e *engine) plan(c *claim) {
 		e.refuse(c)
 		return
 	}
-	if b := e.open; b != nil && b.records()+2 > e.cfg.Records {
+	if b := e.open; b != nil && b.records()+1+e.states(1) > e.cfg.Records {
 		if len(e.flying) >= e.cfg.Batches {
 			e.flying[0].waiting = append(e.flying[0].waiting, c)
 			return

@@ -17,7 +17,7 @@ type Case struct {
 	InFlight int // callers of all engines together, each with one claim at a time; 0: claims come by Rate
 	Rate     int // claims a second that come to all engines together, without InFlight
 
-	Records int // in a batch: one a claim and one a host; 0: 125
+	Records int // in a batch: one a claim and, with several engines, one a host; 0: 125
 	Batches int // under way at once of each engine; 0: 8
 	// SharedCores has the engines use the processors of the store as well.
 	SharedCores bool

@@ -172,12 +172,22 @@ func adminHandler(ctx context.Context, engine *placement.Engine, requests *metri
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		if requests.Write(w) == nil {
-			age, _ := engine.Staleness()
-			_, _ = fmt.Fprintf(w, "# TYPE kilonova_placement_stale_seconds gauge\nkilonova_placement_stale_seconds %g\n", age.Seconds())
+			writeEngine(w, engine)
 			writeProcess(w)
 		}
 	})
 	return mux
+}
+
+// writeEngine writes how the engine shares its store.
+func writeEngine(w io.Writer, engine *placement.Engine) {
+	age, _ := engine.Staleness()
+	alone := 0
+	if engine.Alone() {
+		alone = 1
+	}
+	_, _ = fmt.Fprintf(w, "# TYPE kilonova_placement_stale_seconds gauge\nkilonova_placement_stale_seconds %g\n"+
+		"# TYPE kilonova_placement_alone gauge\nkilonova_placement_alone %d\n", age.Seconds(), alone)
 }
 
 // writeProcess writes what the process uses.

@@ -121,7 +121,7 @@ func TestAdminAddress(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/healthz": "ok", "/readyz": "ready",
-		"/metrics":  "kilonova_placement_stale_seconds 0\n",
+		"/metrics":  "kilonova_placement_stale_seconds 0\n# TYPE kilonova_placement_alone gauge\nkilonova_placement_alone 0\n",
 		"/metrics?": `kilonova_placement_requests_total{route="/usages",method="GET",status="200"} 1`,
 	} {
 		if code, body := ask(t, http.MethodGet, "http://"+port+path, ""); code != http.StatusOK || !strings.Contains(body, want) {

@@ -19,6 +19,7 @@ func TestLastUnits(t *testing.T) {
 	f.load(ctx, seed(t))
 	f.judge(t)
 	require.Positive(t, f.refused)
+	require.Positive(t, f.turns.Load())
 	require.Zero(t, f.unknown)
 	require.Zero(t, f.expired)
 }

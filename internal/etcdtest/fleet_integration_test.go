@@ -49,6 +49,7 @@ type fleet struct {
 	links   []*etcdtest.Link
 	history history
 	began   time.Time
+	turns   atomic.Int64 // that engines took
 
 	mu       sync.Mutex
 	acked    []time.Time // when each engine last acknowledged a write
@@ -159,6 +160,9 @@ func (f *fleet) surprised(err error) {
 // write moves one consumer, as writer w sees it, and enters how that ended.
 func (f *fleet) write(ctx context.Context, w int, rng *rand.Rand) {
 	e := f.engines[w%engines]
+	if rng.IntN(100) == 0 && takeTurn(ctx, e) {
+		f.turns.Add(1)
+	}
 	c := rng.IntN(consumers)
 	from, to := step(e, rng, c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline) // the last ones are answered too
@@ -166,6 +170,14 @@ func (f *fleet) write(ctx context.Context, w int, rng *rand.Rand) {
 	call := time.Now()
 	err := put(ctx, e, c, from, to)
 	f.enter(w, call, time.Now(), move{c, from, to, errors.Is(err, placement.ErrUnknownOutcome)}, err)
+}
+
+// takeTurn makes e write alone, until another engine of the fleet wants to.
+func takeTurn(ctx context.Context, e *placement.Engine) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	took, err := e.TakeTurn(ctx)
+	return took && err == nil
 }
 
 // step chooses where consumer c goes from where the engine has it.
@@ -245,8 +257,8 @@ func (f *fleet) judge(t *testing.T) {
 		require.Empty(t, found)
 		require.NoError(t, e.Err(), "engine %d", k)
 	}
-	t.Logf("%d moves, %d refused, %d unknown, %d not sent in time; longest time without an acknowledgement %v (by engine: %v); slowest acknowledged %v",
-		f.done, f.refused, f.unknown, f.expired, f.gap, f.gaps, f.slowest)
+	t.Logf("%d moves in %d turns, %d refused, %d unknown, %d not sent in time; longest time without an acknowledgement %v (by engine: %v); slowest acknowledged %v",
+		f.done, f.turns.Load(), f.refused, f.unknown, f.expired, f.gap, f.gaps, f.slowest)
 	require.Empty(t, f.surprise)
 	require.Positive(t, f.done)
 	require.NoError(t, f.history.linearizable(2*time.Minute))

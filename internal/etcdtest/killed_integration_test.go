@@ -81,6 +81,9 @@ func at(l [3]int64) place { return place{l[0], int(l[1]), int(l[2])} }
 func moveUntilKilled(ctx context.Context, e *placement.Engine, w int) {
 	rng := rand.New(rand.NewPCG(rand.Uint64(), uint64(w)))
 	for {
+		if rng.IntN(30) == 0 {
+			takeTurn(ctx, e)
+		}
 		c := rng.IntN(consumers)
 		from, to := step(e, rng, c)
 		t := told{Writer: w, Call: time.Now().UnixNano(), Consumer: c, From: line(from), To: line(to)}
