@@ -296,7 +296,8 @@ func TestFreedAtEveryCommit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			outcomes := map[store.Outcome]int{}
-			for k := 1; freedAt(t, k, c.b, c.beside, outcomes); k++ {
+			for k, more := 1, true; more; k++ {
+				more = freedAt(t, k, c.b, c.beside, outcomes)
 			}
 			require.Positive(t, outcomes[store.Committed])
 			require.Positive(t, outcomes[store.Conflict])
@@ -369,7 +370,7 @@ func TestFreeRollsBack(t *testing.T) {
 	b := mixed(20)
 	b.Expect = nil
 	freed := false
-	h := &hooked{Store: inner, before: func(n int) bool {
+	h := &hooked{Store: inner, before: func(int) bool {
 		if raw, _ := load(t, inner); !freed && len(raw) > 25 {
 			require.Equal(t, 1, listed(raw), "it is under way")
 			require.NoError(t, other.FreeTurn(t.Context(), 1))

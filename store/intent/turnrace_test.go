@@ -21,8 +21,7 @@ import (
 // racer is one of those who share a store. It plans on what it has followed.
 type racer struct {
 	*testing.T
-	s   *intent.Store
-	rng *rand.Rand
+	s *intent.Store
 
 	mu   sync.Mutex
 	seen state
@@ -50,7 +49,8 @@ func (r *racer) follow(c *race) {
 		r.seen.apply(ev)
 		r.at = ev.Revision
 		r.mu.Unlock()
-		for now := c.clock.Load(); now < int64(ev.Version) && !c.clock.CompareAndSwap(now, int64(ev.Version)); now = c.clock.Load() {
+		for now, done := c.clock.Load(), false; now < int64(ev.Version) && !done; now = c.clock.Load() {
+			done = c.clock.CompareAndSwap(now, int64(ev.Version))
 		}
 	}
 }
