@@ -214,8 +214,13 @@ func (a *ahead) advance(t *tx, s stateChange, b *batch) {
 	row, p := t.w.provider(s.i), a.of(t.w, s.i)
 	if p.batch == nil {
 		p.version, p.generation, p.updated, p.stamped, p.written = row.version, row.generation, row.updated, row.stamped, nil
-	} else if p.batch != b && !slices.Contains(b.builds, p.batch) {
-		b.builds = append(b.builds, p.batch)
+	}
+	prior := p.batch
+	if b.alone { // of all that is told of a state the newest counts, so only records have an order
+		prior = p.written
+	}
+	if !s.told && prior != nil && prior != b && !slices.Contains(b.builds, prior) {
+		b.builds = append(b.builds, prior)
 	}
 	if p.batch != b {
 		b.pends = append(b.pends, s.i)
@@ -225,7 +230,7 @@ func (a *ahead) advance(t *tx, s stateChange, b *batch) {
 	case s.told:
 		p.stamped = p.stamped || p.written != b
 	case p.written != b:
-		s := batchState{s.i, row.uuid, stateRecord{p.version, p.generation, p.updated, p.stamped}}
+		s := batchState{provider: s.i, uuid: row.uuid, before: stateRecord{p.version, p.generation, p.updated, p.stamped}}
 		b.states = append(b.states, s)
 		b.weight += s.weight()
 		p.written, p.version, p.stamped = b, b.stamp, false
@@ -268,6 +273,9 @@ func (a *ahead) settle(w *world, b *batch) {
 		}
 		if p.batch == b {
 			p.batch = nil
+		}
+		if p.written == b {
+			p.written = nil
 		}
 		if p.tree.last == b {
 			p.tree = lock{}

@@ -326,12 +326,36 @@ func (w *world) putState(i uint32, generation, updated int64, version uint64) {
 	p.generation, p.updated, p.version, p.stamped = generation, updated, version, false
 }
 
-// putStamp sets the state of provider i, whose record stays behind.
-func (w *world) putStamp(i uint32, generation, updated int64) {
-	w.saveProvider(i)
-	p := w.provider(i)
-	p.generation, p.updated, p.stamped = generation, updated, true
-	w.stamped = true
+// meetState sets the state of provider i to that of its record, unless a stamp
+// is newer, and tells the feed, which may be nil.
+func (w *world) meetState(i uint32, s stateRecord, f *feed) {
+	if p := w.provider(i); p.stamped && p.generation > s.generation {
+		p.version = s.version
+	} else {
+		w.putState(i, s.generation, s.updated, s.version)
+	}
+	w.tellState(i, f)
+}
+
+// putStamps sets the states of which the stamps of r are newer than what is
+// known, and tells the feed, which may be nil. Whatever makes a stamp advances
+// the generation, so the greatest is the newest.
+func (w *world) putStamps(r *consumerRecord, f *feed) {
+	for _, s := range r.stamps {
+		if p := w.provider(s.provider); s.generation > p.generation {
+			w.saveProvider(s.provider)
+			p.generation, p.updated, p.stamped = s.generation, s.updated, true
+		}
+		w.tellState(s.provider, f)
+		w.stamped = true
+	}
+}
+
+func (w *world) tellState(i uint32, f *feed) {
+	if f != nil {
+		p := w.provider(i)
+		f.add(ChangeAllocations, p.uuid, w.provider(p.root).uuid)
+	}
 }
 
 // putConsumer creates a consumer or replaces it with its allocations.

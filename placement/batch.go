@@ -43,6 +43,7 @@ type batchState struct {
 	provider uint32
 	uuid     UUID
 	before   stateRecord
+	after    stateRecord // when sealed
 }
 
 // stateRecord is what the record of a provider's state holds, or only its
@@ -257,8 +258,8 @@ func (e *Engine) records(b *batch) store.Batch {
 		r.add(t)
 		b.extents[k] = extent{len(r.out.Expect), len(r.out.Puts), len(r.out.Deletes)}
 	}
-	for _, s := range b.states {
-		key := store.Key{Kind: kindState, ID: r.nextID()}
+	for k := range b.states {
+		s, key := &b.states[k], store.Key{Kind: kindState, ID: r.nextID()}
 		if !b.alone {
 			r.expect(key, s.before.version)
 		}
@@ -266,6 +267,7 @@ func (e *Engine) records(b *batch) store.Batch {
 			r.out.Expect[len(r.out.Expect)-1].Value = r.close(encodeState(r.open(maxState), s.before.generation, s.before.updated))
 		}
 		p := e.world.provider(s.provider).pend
+		s.after = stateRecord{version: b.stamp, generation: p.generation, updated: p.updated}
 		r.put(key, r.close(encodeState(r.open(maxState), p.generation, p.updated)))
 	}
 	for _, key := range r.fences {

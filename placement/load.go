@@ -152,7 +152,7 @@ func (l *loader) apply(rec store.Record) error {
 			return fmt.Errorf("consumer: %w", err)
 		}
 		l.w.putConsumer(r)
-		l.stamps(r)
+		l.w.putStamps(r, l.feed)
 	case kindGuard:
 		bound, err := decodeGuard(rec.Value)
 		if err != nil {
@@ -228,31 +228,8 @@ func (l *loader) state(rec store.Record) error {
 		return fmt.Errorf("state: %w", &missingError{uuid})
 	}
 	l.at = i
-	if p := l.w.provider(i); p.stamped && p.generation > generation {
-		p.version = rec.Version // as it was before the stamp
-	} else {
-		l.w.putState(i, generation, updated, rec.Version)
-	}
-	l.tellState(i)
+	l.w.meetState(i, stateRecord{version: rec.Version, generation: generation, updated: updated}, l.feed)
 	return nil
-}
-
-// stamps applies those that are newer than the states known. Every one of them
-// advanced a generation, so the greatest is the newest.
-func (l *loader) stamps(r *consumerRecord) {
-	for _, s := range r.stamps {
-		if s.generation > l.w.provider(s.provider).generation {
-			l.w.putStamp(s.provider, s.generation, s.updated)
-			l.tellState(s.provider)
-		}
-	}
-}
-
-func (l *loader) tellState(i uint32) {
-	if l.feed != nil {
-		p := l.w.provider(i)
-		l.feed.add(ChangeAllocations, p.uuid, l.w.provider(p.root).uuid)
-	}
 }
 
 func (l *loader) tellKey(kind ChangeKind, key string) {

@@ -323,6 +323,11 @@ func (e *Engine) applyEvent(ev *store.Event) error {
 			e.world.apply(t, b.stamp, e.feed)
 		}
 		e.world.keep(b.kept, b.stamp)
+		if b.alone {
+			for k := range b.states {
+				e.world.meetState(b.states[k].provider, b.states[k].after, e.feed)
+			}
+		}
 		e.mu.Unlock()
 		e.land(b, nil)
 		return nil

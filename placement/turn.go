@@ -29,7 +29,8 @@ var errTaken = errors.New("the turn is taken")
 // can be refused only by the end of the turn, which every batch expects not to
 // have come. So its claims leave the records of states as they are, and
 // consumers' records have the stamps of their providers instead: half the
-// records. Any other engine that wants to write ends the turn first, and waits
+// records. Since the newest of all these counts, batches that claim on the same
+// host need not wait for each other. Any other engine that wants to write ends the turn first, and waits
 // until its world has everything that was written in it.
 type turns struct {
 	now     intent.Turn // as of the world
@@ -138,6 +139,7 @@ func (e *Engine) commit(ctx context.Context, b *batch) (store.Result, error) {
 // tell finds the states that the records of consumers will tell, so that those
 // of the states need not be written.
 func (t *tx) tell() {
+	t.alone = true
 	for k := range t.consumers {
 		for _, a := range t.consumers[k].allocs {
 			t.state(a.provider).told = true

@@ -13,6 +13,7 @@ type tx struct {
 	w     *world
 	ahead *ahead // nil: memory only, nothing is ever under way
 	now   int64
+	alone bool // its states come with those of the batch, or with consumers' stamps
 
 	consumers []consumerRecord
 	gone      []uint32 // consumers to drop
@@ -192,6 +193,7 @@ func (w *world) apply(t *tx, stamp uint64, feed *feed) {
 	for k := range t.consumers {
 		t.consumers[k].version = stamp
 		w.putConsumer(&t.consumers[k])
+		w.putStamps(&t.consumers[k], feed)
 	}
 	for _, i := range t.gone {
 		w.dropConsumer(i)
@@ -227,13 +229,11 @@ func (w *world) applyStates(t *tx, stamp uint64, feed *feed) {
 		i := s.i
 		if i == none {
 			i, _ = w.findProvider(s.uuid)
+		} else if t.alone {
+			continue
 		}
 		p := w.provider(i)
-		if s.told {
-			w.putStamp(i, p.generation+s.bump, s.when(t.now))
-		} else {
-			w.putState(i, p.generation+s.bump, s.when(t.now), stamp)
-		}
+		w.putState(i, p.generation+s.bump, s.when(t.now), stamp)
 		feed.add(ChangeAllocations, p.uuid, w.provider(p.root).uuid)
 	}
 }
