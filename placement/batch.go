@@ -80,7 +80,16 @@ const worthwhile = 64
 // may overtake what it builds on would be sent in vain, so it gathers on.
 func (e *Engine) due() bool {
 	b, n := e.open, len(e.flying)
-	return b != nil && (n == 0 || n < e.inFlight && len(b.txs) >= worthwhile && (!e.Shared() || !b.waits()))
+	return b != nil && (n == 0 || n < e.inFlight && e.worth(b) && (!e.Shared() || !b.waits()))
+}
+
+// worth reports whether b may be sent beside others. Where nothing is refused,
+// fewer and fuller ones are better.
+func (e *Engine) worth(b *batch) bool {
+	if b.alone {
+		return b.weight >= e.limit-e.limit/8
+	}
+	return len(b.txs) >= worthwhile
 }
 
 // waits reports whether the store has not said of every batch that b builds on
@@ -467,7 +476,9 @@ func (r *recorder) rename(old, name string, owner UUID) {
 
 func (r *recorder) consumer(c *consumerRecord) {
 	key := store.Key{Kind: kindConsumer, ID: r.nextID()}
-	r.expect(key, c.before)
+	if c.before != 0 || len(c.stamps) == 0 { // who writes alone knows that there is none
+		r.expect(key, c.before)
+	}
 	r.put(key, r.close(r.w.encodeConsumer(r.open(r.w.consumerBytes(c)), c)))
 }
 
