@@ -32,10 +32,10 @@ func simulate(t *testing.T, c Case) Row {
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	row := simulate(t, Case{Engines: 1, Hosts: 10, InFlight: 1})
-	require.InDelta(t, 7, row.Latency.P50, 0.001)
-	require.InDelta(t, 1000/7.0, row.ClaimsPerSecond, 2)
+	require.InDelta(t, 6.99, row.Latency.P50, 0.001, "one record")
+	require.InDelta(t, 1000/6.99, row.ClaimsPerSecond, 2)
 	require.InDelta(t, 1, row.ClaimsPerBatch, 0.02)
-	require.InDelta(t, 0.14, row.Busy, 0.02) // of 7 ms, 1.02
+	require.InDelta(t, 0.14, row.Busy, 0.02) // of 6.99 ms, 1.01
 	require.Zero(t, row.Conflicts)
 	require.Zero(t, row.Staleness.P99)
 }
