@@ -26,5 +26,6 @@ func spread(cloud string) func(figures) string {
 var simRows = []tableRow{
 	{"simulated events per CPU second, conductor, hosts, clients and their stores", 100, 1000, false, "%.0f k", events("conductor"), spread("conductor")},
 	{"the same, schedulers with engines of their own on one store", 100, 1000, false, "%.0f k", events("market"), spread("market")},
+	{"the same, conductors who take each other's place", 100, 1000, false, "%.0f k", events("owner"), spread("owner")},
 	{"the same, machines that only send messages", 100, 1000, false, "%.0f k", events("bare"), spread("bare")},
 }

@@ -16,7 +16,9 @@ import (
 // per second of processor time, garbage collection included. The bare cloud is
 // two machines that only send messages: what the simulator itself costs.
 func BenchmarkEvents(b *testing.B) {
-	for name, sc := range map[string]*sim.Scenario{"bare": bareScenario(), "conductor": scenario(sound), "market": marketScenario(sound)} {
+	for name, sc := range map[string]*sim.Scenario{
+		"bare": bareScenario(), "conductor": scenario(sound), "market": marketScenario(sound), "owner": ownerScenario(sound),
+	} {
 		b.Run(name, func(b *testing.B) {
 			played, seed, from := 0, uint64(0), processorTime(b)
 			for b.Loop() {
