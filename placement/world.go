@@ -75,9 +75,9 @@ type provider struct {
 	sibling    uint32 // next child of the parent
 	traitSet   uint32
 	aggSet     uint32
+	stamped    bool   // generation and updated are those of a stamp, newer than the state's record
 	defVersion uint64 // of the definition's record
 	created    int64
-	stamped    bool // generation and updated are those of a stamp, newer than the state's record
 }
 
 // invRow is one inventory with its usage.
