@@ -76,6 +76,8 @@ type Engine struct {
 	loaded uint64 // revision of the snapshot that the world began with
 	failed error  // the store or its feed is gone for good
 	turns  turns
+	full   error         // the store has no space: what it said
+	fill   chan struct{} // wakes the loop that waits for space
 	ids    *rand.Rand
 
 	stop    context.CancelFunc
@@ -107,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, feed: newFeed(cfg.FeedSize), world: newWorld(cfg.Seed),
-		work: make(chan struct{}, 1), ids: rand.New(rand.NewPCG(cfg.Seed, rand.Uint64())), //nolint:forbidigo // batch IDs are unique, not replayable
+		work: make(chan struct{}, 1), fill: make(chan struct{}, 1), ids: rand.New(rand.NewPCG(cfg.Seed, rand.Uint64())), //nolint:forbidigo // batch IDs are unique, not replayable
 		stop: func() {},
 	}
 	e.txs.New = func() any { return new(tx) }
@@ -162,13 +164,17 @@ func (e *Engine) Close() error {
 }
 
 // Err returns nil while the engine can accept writes and is not stale, for
-// readiness checks.
+// readiness checks. It is [ErrNoSpace] from the first write that found the
+// store full until one that did not; without any, the engine tries by itself.
 func (e *Engine) Err() error {
 	e.plan.Lock()
-	failed := e.failed
+	failed, full := e.failed, e.full
 	e.plan.Unlock()
 	if failed != nil {
 		return failed
+	}
+	if full != nil {
+		return fmt.Errorf("writes are refused: %w", full)
 	}
 	_, stale := e.Staleness()
 	return stale

@@ -26,6 +26,7 @@ func (e *Engine) start(revision uint64) {
 		run(func() { e.commitLoop(ctx) })
 	}
 	run(func() { e.followLoop(ctx, revision) })
+	run(func() { e.spaceLoop(ctx) })
 	if e.Shared() {
 		run(func() { e.freshLoop(ctx) })
 	}
@@ -73,6 +74,21 @@ func (e *Engine) reapLoop(ctx context.Context, intents *intent.Store) {
 			e.cfg.Logger.WarnContext(ctx, "unfinished intents remain", slog.Any("error", err))
 		case n > 0:
 			e.cfg.Logger.InfoContext(ctx, "settled intents of writers that died", slog.Int("intents", n))
+		}
+	}
+}
+
+// probeTime is how long a full store is left alone before it is tried again.
+const probeTime = time.Second
+
+// spaceLoop tries a full store again and again, as nobody may be sent here
+// while it is known to be full.
+func (e *Engine) spaceLoop(ctx context.Context) {
+	for e.wait(ctx, 0, e.fill, nil) != stopWaiting {
+		for more := true; more; more = e.probe() {
+			if e.wait(ctx, probeTime, nil, nil) == stopWaiting {
+				return
+			}
 		}
 	}
 }
@@ -161,9 +177,11 @@ func (e *Engine) send(ctx context.Context, b *batch) {
 		res, err := e.commit(ctx, b)
 		switch {
 		case err != nil:
+			e.noteSpace(err)
 			e.settle(b, fmt.Errorf("commit: %w", err))
 			return
 		case res.Outcome == store.Committed:
+			e.noteSpace(nil)
 			e.committed(b, res.Revision)
 			return
 		case res.Outcome == store.Conflict && prior == nil:

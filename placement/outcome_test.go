@@ -215,11 +215,15 @@ func TestFullStore(t *testing.T) {
 		})
 		same(t, before, dump(e), fmt.Sprint("round ", round))
 		require.Equal(t, last, e.LastChange())
-		require.NoError(t, e.Err(), "it can go on")
+		require.ErrorIs(t, e.Err(), placement.ErrNoSpace)
 		s.full.Store(false)
+		if round == 1 {
+			waitFor(t, func() bool { return e.Err() == nil }) // nobody writes
+		}
 		together(16, func(k int) {
 			assert.NoError(t, e.SetAllocations(t.Context(), claimOf(id('c', 100*round+k), placement.NewConsumer, vcpus(host, 1))))
 		})
+		require.NoError(t, e.Err())
 	}
 	used, _, err := e.Usages(host)
 	require.NoError(t, err)

@@ -30,8 +30,9 @@ var errTaken = errors.New("the turn is taken")
 // have come. So its claims leave the records of states as they are, and
 // consumers' records have the stamps of their providers instead: half the
 // records. Since the newest of all these counts, batches that claim on the same
-// host need not wait for each other. Any other engine that wants to write ends the turn first, and waits
-// until its world has everything that was written in it.
+// host need not wait for each other. Any other engine that wants to write ends
+// the turn first, and waits until its world has everything that was written in
+// it.
 type turns struct {
 	now     intent.Turn // as of the world
 	void    bool        // the turn must end first: batches may be on their way that nothing here knows of

@@ -109,7 +109,8 @@ func TestEtcdCopy(t *testing.T) {
 }
 
 // TestEtcdFull fills a member up to its quota: writes are refused with 507 and
-// have not happened, and reads go on.
+// have not happened, the server is not ready, and reads go on; when an
+// operator has made space it is ready again, and writes succeed.
 func TestEtcdFull(t *testing.T) {
 	t.Parallel()
 	c, err := etcdtest.Start(t.Context(), etcdtest.Config{
@@ -119,7 +120,8 @@ func TestEtcdFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	p := startConnected(t, fmt.Sprintf("etcd://%s/full", c.Endpoints()[0]))
+	admin := freePort(t)
+	p := startConnected(t, fmt.Sprintf("etcd://%s/full", c.Endpoints()[0]), "--admin-listen", admin)
 	api := p.client()
 	host := hostID(1)
 	if err := api.provider(host, "", map[string]int{"VCPU": 1 << 20}); err != nil {
@@ -141,6 +143,22 @@ func TestEtcdFull(t *testing.T) {
 			t.Errorf("another try: %v", err)
 		}
 		t.Logf("full after %d claims", n)
+		if code, text := ask(t, http.MethodGet, "http://"+admin+"/readyz", ""); code != http.StatusServiceUnavailable || !strings.Contains(text, "no space left for the store") {
+			t.Errorf("readiness: %d %s", code, text)
+		}
+		if err := c.MakeSpace(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			if code, text := ask(t, http.MethodGet, "http://"+admin+"/readyz", ""); code == http.StatusOK {
+				break
+			} else if time.Now().After(until) {
+				t.Fatalf("readiness: %d %s", code, text)
+			}
+		}
+		if err := api.claim(consumer, host, 1); err != nil {
+			t.Error(err)
+		}
 		return
 	}
 	t.Fatal("never full")

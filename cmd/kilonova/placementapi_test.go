@@ -105,16 +105,22 @@ func TestPlacementAPI(t *testing.T) {
 	}
 }
 
-func TestAdminAddress(t *testing.T) {
-	t.Parallel()
+// freePort is an address where nobody listens now.
+func freePort(t *testing.T) string {
+	t.Helper()
 	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := free.Addr().String()
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return free.Addr().String()
+}
+
+func TestAdminAddress(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
 	addr, stop := start(t, "--connection", "memory://", "--admin-listen", port)
 	if code, _ := ask(t, http.MethodGet, "http://"+addr+"/usages?project_id=p", ""); code != http.StatusOK {
 		t.Errorf("usages: %d", code)

@@ -49,10 +49,10 @@ func startProcess(t *testing.T, state string) *process {
 }
 
 // startConnected starts a server on a database.
-func startConnected(t *testing.T, connection string) *process {
+func startConnected(t *testing.T, connection string, more ...string) *process {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "placement-api", "--auth-strategy", "noauth2",
-		"--listen", "127.0.0.1:0", "--access-log=false", "--connection", connection)
+	args := []string{"placement-api", "--auth-strategy", "noauth2", "--listen", "127.0.0.1:0", "--access-log=false", "--connection", connection}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append(args, more...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
