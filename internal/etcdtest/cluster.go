@@ -21,10 +21,11 @@ import (
 
 // Config says what to run.
 type Config struct {
-	Server  string   // the server's binary
-	Dir     string   // for data and logs; made when there is none
-	Members int      // at least 1
-	Flags   []string // for every member, beside those that make the cluster
+	Server   string   // the server's binary
+	Dir      string   // for data and logs; made when there is none
+	Members  int      // at least 1
+	Flags    []string // for every member, beside those that make the cluster
+	Networks bool     // every member in a network namespace of its own, by the command ip, as root; else all on loopback
 }
 
 // Cluster is a set of members, counted from 0.
@@ -32,6 +33,8 @@ type Cluster struct {
 	cfg     Config
 	clients []string // HOST:PORT
 	peers   string   // --initial-cluster
+	network network
+	remove  func() error // the network
 
 	mu      sync.Mutex
 	running []*exec.Cmd // nil: not running
@@ -46,22 +49,23 @@ const (
 )
 
 // Start runs a cluster and returns when it has a leader that every member
-// knows. Members that still run when ctx ends are killed.
+// knows. Members that still run when ctx ends are killed. Where members cannot
+// have networks of their own and are to, that is ErrNoNetworks.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Members < 1 {
 		return nil, fmt.Errorf("members are %d, allowed are 1 and more", cfg.Members)
 	}
-	ports, err := freePorts(ctx, 2*cfg.Members)
-	if err != nil {
-		return nil, err
-	}
 	c := &Cluster{
 		cfg: cfg, running: make([]*exec.Cmd, cfg.Members), stopped: make([]bool, cfg.Members), ended: make([]chan struct{}, cfg.Members),
 	}
+	addresses, err := c.addresses(ctx)
+	if err != nil {
+		return nil, errors.Join(err, c.remove())
+	}
 	peers := make([]string, cfg.Members)
 	for n := range cfg.Members {
-		c.clients = append(c.clients, ports[2*n])
-		peers[n] = fmt.Sprintf("m%d=http://%s", n, ports[2*n+1])
+		c.clients = append(c.clients, addresses[2*n])
+		peers[n] = fmt.Sprintf("m%d=http://%s", n, addresses[2*n+1])
 	}
 	c.peers = strings.Join(peers, ",")
 	for n := range cfg.Members {
@@ -73,6 +77,21 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// addresses returns where each member is to listen for clients and for its
+// peers, after it has made the network.
+func (c *Cluster) addresses(ctx context.Context) (out []string, err error) {
+	c.remove = func() error { return nil }
+	if !c.cfg.Networks {
+		return freePorts(ctx, 2*c.cfg.Members)
+	}
+	c.network, c.remove, err = makeNetwork(ctx, c.cfg.Members)
+	for n := range c.cfg.Members {
+		at := c.network.address(n)
+		out = append(out, net.JoinHostPort(at, clientPort), net.JoinHostPort(at, peerPort))
+	}
+	return out, err
 }
 
 // freePorts returns addresses on loopback that nobody listens on.
@@ -121,10 +140,15 @@ func (c *Cluster) Restart(ctx context.Context, n int) error {
 			peer = at
 		}
 	}
-	cmd := exec.CommandContext(ctx, c.cfg.Server, append([]string{
+	command := []string{c.cfg.Server}
+	if c.cfg.Networks {
+		command = []string{"ip", "netns", "exec", c.network.namespace(n), c.cfg.Server} // the server takes the place of ip
+	}
+	command = append(append(command,
 		"--name", name, "--data-dir", filepath.Join(c.cfg.Dir, name), "--initial-cluster", c.peers, "--log-level", "warn",
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-	}, c.cfg.Flags...)...)
+	), c.cfg.Flags...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, attributes()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start member %d: %w", n, err)
@@ -168,7 +192,7 @@ func (c *Cluster) signal(n int, s syscall.Signal) error {
 	return nil
 }
 
-// Close kills every member that runs.
+// Close kills every member that runs, and takes their network away.
 func (c *Cluster) Close() error {
 	var errs []error
 	for n := range c.clients {
@@ -182,7 +206,9 @@ func (c *Cluster) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	remove := c.remove
+	c.remove = func() error { return nil }
+	return errors.Join(append(errs, remove())...)
 }
 
 // able returns the members that can answer.

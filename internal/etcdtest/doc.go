@@ -1,7 +1,8 @@
 // Package etcdtest runs etcd clusters on loopback for tests, and breaks them.
 //
 // A [Cluster] is a few member processes, which can be killed, stopped and
-// started again. A [Link] stands between one client and every member, and can
+// started again, and cut off from each other where it may make networks of
+// their own. A [Link] stands between one client and every member, and can
 // be dropped, stalled and healed. The package knows etcd by its HTTP gateway
 // only, ends nothing but what it started, and is safe for concurrent use.
 //

@@ -64,6 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		DialKeepAliveTime: keepAlive, DialKeepAliveTimeout: keepAliveTimeout, Logger: zapLogger(cfg.Logger),
 		DialOptions: []grpc.DialOption{
 			grpc.WithConnectParams(reconnect()),
+			grpc.WithChainUnaryInterceptor(requireLeader(cfg.RequestTimeout)),
 			// What the client asks for itself, for the calls that are made without it.
 			grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 		},
