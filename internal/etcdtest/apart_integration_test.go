@@ -20,7 +20,7 @@ import (
 func TestMembersCutOff(t *testing.T) {
 	c := startAs(t, etcdtest.Config{Networks: true})
 	f := newFleet(t, c, engines)
-	ctx, cancel := context.WithTimeout(t.Context(), lasting(12*time.Second, 2*time.Minute))
+	ctx, cancel := context.WithTimeout(t.Context(), lasting(10*time.Second, 2*time.Minute))
 	defer cancel()
 	ended := make(chan struct{})
 	go func() { f.load(ctx, seed(t)); close(ended) }()

@@ -43,9 +43,10 @@ type Cluster struct {
 }
 
 const (
-	answerWithin = time.Second // of a member that is asked for its state
-	lowestPort   = 20000       // ports from here to highestPort are not given to outgoing connections
-	highestPort  = 32000
+	answerWithin  = time.Second // of a member that is asked for its state
+	compactWithin = time.Minute // much history
+	lowestPort    = 20000       // ports from here to highestPort are not given to outgoing connections
+	highestPort   = 32000
 )
 
 // Start runs a cluster and returns when it has a leader that every member
@@ -284,17 +285,19 @@ func (c *Cluster) Compact(ctx context.Context) (revision int64, err error) {
 		return 0, err
 	}
 	text := strconv.FormatInt(s.Header.Revision, 10)
+	ctx, cancel := context.WithTimeout(ctx, compactWithin)
+	defer cancel()
 	return s.Header.Revision, c.ask(ctx, n, "kv/compaction", map[string]any{"revision": text, "physical": true}, nil)
 }
 
 func (c *Cluster) state(ctx context.Context, n int) (s state, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	return s, c.ask(ctx, n, "maintenance/status", struct{}{}, &s)
 }
 
 // ask has the gateway of member n answer into out; nil: whatever it says.
 func (c *Cluster) ask(ctx context.Context, n int, call string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("ask member %d: %w", n, err)
