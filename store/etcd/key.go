@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/kilonova-cloud/kilonova/store"
 )
 
@@ -17,10 +19,17 @@ const (
 type keys string
 
 func (p keys) format() string                { return string(p) + "f" }
+func (p keys) presences() string             { return string(p) + "l" }
 func (p keys) records() string               { return string(p) + "r" }
 func (p keys) batches() string               { return string(p) + "b" }
 func (p keys) record(k store.Key) string     { return p.records() + string([]byte{byte(k.Kind)}) + k.ID }
 func (p keys) batch(id store.BatchID) string { return p.batches() + string(id[:]) }
+func (p keys) presence(name string) string   { return p.presences() + name }
+
+// presenceRange is of every presence: names have a byte at least.
+func (p keys) presenceRange() (from, end string) {
+	return p.presence("\x00"), clientv3.GetPrefixRangeEnd(p.presences())
+}
 
 // parse is the reverse of record. The key has the prefix of records.
 func (p keys) parse(key []byte) (store.Key, error) {

@@ -33,7 +33,8 @@ func (s *Store) checkPrefix(ctx context.Context, cfg Config) error {
 		clientv3.OpGet(format),
 		between(p, s.keys.batches()),
 		between(clientv3.GetPrefixRangeEnd(s.keys.batches()), format),
-		between(format+"\x00", s.keys.records()),
+		between(format+"\x00", s.keys.presences()),
+		between(clientv3.GetPrefixRangeEnd(s.keys.presences()), s.keys.records()),
 		between(clientv3.GetPrefixRangeEnd(s.keys.records()), clientv3.GetPrefixRangeEnd(p)),
 	).Commit()
 	if err != nil {

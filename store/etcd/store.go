@@ -37,6 +37,8 @@ type Store struct {
 	latest    atomic.Uint64 // revision that Latest has told
 	listenMu  sync.Mutex
 	listeners map[chan struct{}]struct{} // of each Follow
+
+	keepers sync.WaitGroup // of presences; added to under open
 }
 
 var (
@@ -84,7 +86,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // Limits implements [store.Store].
 func (s *Store) Limits() store.Limits { return limits() }
 
-// Close implements [store.Store]. Records stay.
+// Close implements [store.Store]. Records stay, and presences until their
+// leases end.
 func (s *Store) Close() error {
 	s.open.Lock()
 	defer s.open.Unlock()
@@ -92,7 +95,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	if err := s.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+	err := s.client.Close()
+	s.keepers.Wait()
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("close the connection to etcd: %w", err)
 	}
 	return nil
@@ -100,13 +105,21 @@ func (s *Store) Close() error {
 
 // ended is why reading stopped with err: the store's end, ctx's, or err.
 func (s *Store) ended(ctx context.Context, err error) error {
+	if s.client.Ctx().Err() != nil || ctx.Err() != nil {
+		return s.failure(ctx, err)
+	}
+	return fmt.Errorf("read from etcd: %w", portError(err))
+}
+
+// failure is why a call failed with err: the store's end, ctx's, or err.
+func (s *Store) failure(ctx context.Context, err error) error {
 	switch {
 	case s.client.Ctx().Err() != nil:
 		return store.ErrClosed
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
-		return fmt.Errorf("read from etcd: %w", portError(err))
+		return portError(err)
 	}
 }
 
