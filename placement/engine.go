@@ -55,7 +55,7 @@ type Engine struct {
 	limit     int           // of tx.weight in one batch of the store; 0 and less: none
 	weighs    bool          // the store has a limit on what expectations weigh
 	inFlight  int           // batches under way at once
-	intents   *intent.Store // whose turns the engine takes; nil: it has its store for itself
+	intents   *intent.Store // whose turns the engine takes; nil: it takes none
 	feed      *feed
 	fresh     freshness
 	txs       sync.Pool

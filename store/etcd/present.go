@@ -222,8 +222,8 @@ func (p *Presence) renew(ctx context.Context) error {
 }
 
 // keepAlive asks one member to renew the lease. It leaves time to ask another,
-// and a member that knows no leader says so at once. The client's own KeepAliveOnce asks
-// again without a pause as long as members answer so.
+// and a member that knows no leader says so at once. The client's own
+// KeepAliveOnce asks again without a pause as long as members answer so.
 func (p *Presence) keepAlive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), p.ttl/parts)
 	defer cancel()

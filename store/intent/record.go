@@ -59,8 +59,8 @@ type intent struct {
 	owner   string
 }
 
-// directory lists the intents under way and says whose turn it is. It is a value: nobody changes the
-// list of one that others may hold.
+// directory lists the intents under way and says whose turn it is. It is a
+// value: nobody changes the list of one that others may hold.
 type directory struct {
 	version uint64 // of the record; 0: never written
 	change  change

@@ -83,12 +83,10 @@ func testCells(t *testing.T, n *node) {
 	}
 }
 
-// testSecure calls over TLS, to the second of two brokers.
-func testSecure(t *testing.T, n *node, a *authority, port int) {
+// readyBus returns a bus that is ready, until the test ends.
+func readyBus(t *testing.T, url string, options Lookup) *Bus {
 	t.Helper()
-	url := strings.Replace(n.url("cell1"), fmt.Sprintf("127.0.0.1:%d", n.port), fmt.Sprintf("localhost:%d", port), 1)
-	files := map[string]string{"ssl": "true", "ssl_ca_file": a.file("ca"), "ssl_cert_file": a.file("client"), "ssl_key_file": a.file("client-key")}
-	cfg, err := Parse(url, func(name string) (string, bool) { value, set := files[name]; return value, set })
+	cfg, err := Parse(url, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +94,17 @@ func testSecure(t *testing.T, n *node, a *authority, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(func() { _ = b.Close() })
 	ready(t, b)
+	return b
+}
+
+// testSecure calls over TLS, to the second of two brokers.
+func testSecure(t *testing.T, n *node, a *authority, port int) {
+	t.Helper()
+	url := strings.Replace(n.url("cell1"), fmt.Sprintf("127.0.0.1:%d", n.port), fmt.Sprintf("localhost:%d", port), 1)
+	files := map[string]string{"ssl": "true", "ssl_ca_file": a.file("ca"), "ssl_cert_file": a.file("client"), "ssl_key_file": a.file("client-key")}
+	b := readyBus(t, url, func(name string) (string, bool) { value, set := files[name]; return value, set })
 	answers(t, b, "secure")
 	if list := n.ctl(t, "list_connections", "ssl", "user"); !strings.Contains(list, "true\t"+nodeUser) {
 		t.Errorf("no connection with TLS: %s", list)
@@ -108,16 +115,7 @@ func testSecure(t *testing.T, n *node, a *authority, port int) {
 // nobody listens for long, and are bounded as others are.
 func testDurable(t *testing.T, n *node) {
 	t.Helper()
-	cfg, err := Parse(n.url("cell1")+"?amqp_durable_queues=true", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	ready(t, b)
+	b := readyBus(t, n.url("cell1")+"?amqp_durable_queues=true", nil)
 	answers(t, b, "durable")
 	list := n.ctl(t, "-p", "cell1", "list_queues", "name", "durable", "auto_delete", "arguments")
 	for _, part := range []string{"kn.durable\ttrue\ttrue", `{"x-max-length",65536}`, `{"x-expires",1800000}`} { // arguments are in any order
